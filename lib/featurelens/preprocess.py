@@ -1,0 +1,105 @@
+"""What happens to a picture before an encoder sees it, in two steps that can be told apart.
+
+*Geometry* (resize, crop) works on the picture and is slow; *normalisation* (to [0, 1], minus mean, over
+standard deviation) works on tensors and is cheap. Encoders whose geometry agrees can share the first step.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision import transforms
+
+
+def to_uint8(image: Image.Image) -> torch.Tensor:
+    """Pixels of a picture as a uint8 tensor, 3 x H x W; other modes than RGB are converted."""
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Picture -> float tensor (3 x H x W): call it, or take the two steps apart.
+
+    ``geometry`` maps a picture to a picture, except where ``mean`` is None: then the transform could not
+    be taken apart and ``geometry`` is the whole of it. ``shared_as`` says which geometries agree.
+    """
+
+    geometry: Callable[[Image.Image], Image.Image | torch.Tensor]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    shared_as: str
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Preprocess one picture."""
+        return self.normalise(self.pixels(image)[None])[0]
+
+    def __str__(self) -> str:
+        """Text for the identity: every step with its numbers, no address of an object."""
+        return self.shared_as + ("" if self.mean is None else f" / 255, mean {self.mean}, std {self.std}")
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """First step: the resized and cropped picture, uint8 (or, where opaque, the finished tensor)."""
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        x = self.geometry(image)
+        if self.mean is not None:
+            return to_uint8(x)
+        if not isinstance(x, torch.Tensor) or x.ndim != 3 or not x.is_floating_point():
+            found = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
+            raise TypeError(f"preprocess: expected a float tensor (3 x H x W) for one picture, found {found}")
+        return x
+
+    def normalise(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+        """Second step, on a batch of what ``pixels`` returned."""
+        if self.mean is None:
+            return x_NCHW
+        mean, std = (torch.tensor(v, device=x_NCHW.device).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        return x_NCHW.float().div_(255).sub_(mean).div_(std)
+
+
+def from_transform(transform: Callable[[Image.Image], torch.Tensor]) -> Preprocess:
+    """Take a torchvision, timm or open_clip evaluation transform apart; any other callable stays whole.
+
+    Raises:
+        TypeError: not callable.
+    """
+    if isinstance(transform, Preprocess):
+        return transform
+    if not callable(transform):
+        raise TypeError(f"preprocess: expected a callable, found {type(transform).__name__}")
+    steps = list(getattr(transform, "transforms", []))
+    kinds = [type(step) for step in steps[-2:]]
+    known = len(kinds) == 2 and issubclass(kinds[0], transforms.ToTensor)
+    splits = known and kinds[1] is transforms.Normalize
+    if not splits:
+        return Preprocess(transform, None, None, _text(transform))
+    mean, std = (tuple(round(float(v), 8) for v in values) for values in (steps[-1].mean, steps[-1].std))
+    geometry = transforms.Compose(steps[:-2])
+    return Preprocess(geometry, mean, std, _text(geometry))
+
+
+def square(size: int) -> Preprocess:
+    """Bicubic resize of the short side to ``size``, a centre crop, values in [-1, 1]."""
+    resize = transforms.Resize(size, transforms.InterpolationMode.BICUBIC)
+    geometry = transforms.Compose([resize, transforms.CenterCrop(size)])
+    return Preprocess(geometry, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), _text(geometry))
+
+
+def probe_image() -> Image.Image:
+    """One fixed synthetic picture, 320 x 240: what an encoder is tried on when it is loaded."""
+    y, x = np.mgrid[0:240, 0:320]
+    return Image.fromarray(np.stack([x % 256, y, (x * y) % 256], -1).astype(np.uint8))
+
+
+def _text(transform: Callable) -> str:
+    """Stable one-line description; where a repr has an object's address, the probe's result joins it."""
+    full = " ".join(str(transform).split())
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", full)
+    if text == full:
+        return text
+    result = transform(probe_image())
+    values = result.numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
+    return f"{text} probe {hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]}"
