@@ -147,6 +147,12 @@ def test_any_representable_scale(scale):
     assert_same(kurtosis_contributions(h_ND).sum(), oracle(h_ND.double() / scale).mean())
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-80, 1e80, 1e300])
+def test_any_representable_scale_in_float64(scale):
+    h_ND = gaussian(20, 300).double()
+    assert_same(activation_kurtosis(h_ND * scale), oracle(h_ND), rtol=1e-10)
+
+
 def test_one_large_row_among_ordinary_ones():
     h_ND = gaussian(10, 64)
     h_ND[4] *= 1e25
@@ -198,6 +204,14 @@ def test_sparse_features_have_heavy_tails_without_outlier_coordinates():
     c_D = kurtosis_contributions(h_ND)
     assert c_D.sum() > 50 and c_D.max() / c_D.sum() < 0.01
     assert outlier_coordinates(h_ND).tolist() == []
+
+
+def test_three_gaussian_kurtoses_is_the_other_border():
+    base_N = torch.tensor([-1.0, 1.0]).repeat(128)
+    for size, found in ((5.2, []), (5.7, [0])):  # z^4 / 256 is 2.3 and 3.2
+        h_ND = base_N.repeat(4, 1)
+        h_ND[:, 0] = size
+        assert outlier_coordinates(h_ND).tolist() == found
 
 
 def test_half_of_the_images_is_the_border():
