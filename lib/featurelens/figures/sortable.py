@@ -1,0 +1,87 @@
+"""A table that a reader can sort by clicking on a column's name; nothing is loaded from anywhere."""
+
+import hashlib
+import html
+import math
+
+import pandas as pd
+
+_STYLE = """
+.fl-sortable {max-height: 30em; overflow: auto; font-size: 0.85em}
+.fl-sortable caption {text-align: left; caption-side: top}
+.fl-sortable th {position: sticky; top: 0; background: var(--pst-color-surface, #f4f4f4); white-space: nowrap}
+.fl-sortable th button {all: unset; cursor: pointer; font-weight: bold}
+.fl-sortable th button:focus-visible {outline: 2px solid currentColor}
+.fl-sortable th[aria-sort=ascending] button::after {content: " \\25b2"}
+.fl-sortable th[aria-sort=descending] button::after {content: " \\25bc"}
+.fl-sortable td.number {text-align: right; font-variant-numeric: tabular-nums}
+"""
+
+# The first click on a column of numbers puts the largest first; missing values stay at the end.
+_SCRIPT = """
+(function (table) {
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+    const number = head.dataset.kind === "number";
+    const before = head.getAttribute("aria-sort");
+    const down = before ? before === "ascending" : number;
+    heads.forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const value = row => row.cells[column].dataset.value;
+    const order = (a, b) => number ? a - b : a.localeCompare(b);
+    [...body.rows].sort((a, b) => {
+      const x = value(a), y = value(b);
+      if (x === "" || y === "") return (x === "") - (y === "");
+      return down ? order(y, x) : order(x, y);
+    }).forEach(row => body.append(row));
+  }));
+})(document.getElementById("NAME"));
+"""
+
+
+class SortableTable:
+    """HTML of a table, shown by a notebook as it is."""
+
+    def __init__(self, markup: str):
+        """Keep the finished ``markup``."""
+        self.markup = markup
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+
+def sortable(frame: pd.DataFrame, caption: str, digits: int = 1) -> SortableTable:
+    """Return ``frame`` as a sortable table; numbers have ``digits`` decimals, missing ones are a dash."""
+    heads = (_head(str(name), pd.api.types.is_numeric_dtype(column)) for name, column in frame.items())
+    rows = (
+        "<tr>" + "".join(_cell(value, digits) for value in row) + "</tr>"
+        for row in frame.itertuples(index=False)
+    )
+    text = html.escape(caption)
+    inside = (
+        f"<caption>{text}</caption><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    )
+    name = f"table-{hashlib.sha256(inside.encode()).hexdigest()[:10]}"
+    return SortableTable(
+        f"<style>{_STYLE}</style>"
+        f'<div class="fl-sortable" tabindex="0" role="region" aria-label="{text}">'
+        f'<table id="{name}">{inside}</table></div><script>{_SCRIPT.replace("NAME", name)}</script>'
+    )
+
+
+def _head(name: str, number: bool) -> str:
+    """One column's name, as a button that sorts by it."""
+    kind = "number" if number else "text"
+    return f'<th scope="col" data-kind="{kind}"><button>{html.escape(name)}</button></th>'
+
+
+def _cell(value: object, digits: int) -> str:
+    """One cell; ``data-value`` is what sorting compares."""
+    if isinstance(value, float | int):
+        missing = math.isnan(value)
+        return (
+            f'<td class="number" data-value="{"" if missing else repr(float(value))}">'
+            f"{'–' if missing else f'{value:.{digits}f}'}</td>"
+        )
+    text = html.escape(str(value))
+    return f'<td data-value="{text}">{text}</td>'
