@@ -46,5 +46,5 @@ def test_logit_axes_place_accuracies_on_a_line():
     figure.draw_without_rendering()
     x = ax.transData.transform([(p, 0.5) for p in (0.2, 0.5, 0.8)])[:, 0]
     np.testing.assert_allclose((x[1] - x[0]) / (x[2] - x[1]), 1, rtol=1e-6)
-    assert [label.get_text() for label in ax.get_xticklabels()][0] == "20 %"
+    assert next(label.get_text() for label in ax.get_xticklabels()) == "20 %"
     assert ax.get_ylim() == pytest.approx((0.05, 0.6))

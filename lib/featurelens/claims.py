@@ -10,7 +10,7 @@ import os
 from numbers import Real
 from pathlib import Path
 
-from featurelens import paths, scales
+from featurelens import atomic, paths, scales
 from featurelens.checks import known
 
 
@@ -83,10 +83,8 @@ class Claims:
         kept = [claim for claim in read(self.chapter) if claim["scale"] not in recorded]
         claims = sorted(kept + list(self.entries.values()), key=_order)
         path = folder / f"{self.chapter}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".tmp")
-        part.write_text(json.dumps({"chapter": self.chapter, "claims": claims}, indent=1) + "\n")
-        os.replace(part, path)
+        text = json.dumps({"chapter": self.chapter, "claims": claims}, indent=1, ensure_ascii=False)
+        atomic.write_text(path, text + "\n")
         return path
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from featurelens import paths, scales, stamps
+from featurelens import atomic, paths, scales, stamps
 
 PROVENANCE = ("scale", "source", "computed_on", "commit", "hardware", "seconds")
 # Values closer than this are the same result, and the stored file stays as it is.
@@ -117,10 +117,7 @@ def _kept(name: str, scale: str, frame: pd.DataFrame) -> pd.DataFrame:
     if old is not None and _same(bare(fresh), bare(stored := _load(old))) and _same_source(fresh, stored):
         text, fresh = old.read_text(), stored
     if not path.is_file() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".tmp")
-        part.write_text(text)
-        os.replace(part, path)
+        atomic.write_text(path, text)
     stamps.read(path)
     fresh.attrs["stored"] = False
     return fresh

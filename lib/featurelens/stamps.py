@@ -25,8 +25,8 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def root() -> Path:
-    """The repository's folder."""
-    return PACKAGE.parents[1]
+    """The repository's folder: the one that holds ``data/``."""
+    return paths.data().resolve().parent
 
 
 def here() -> dict[str, str]:
@@ -40,14 +40,24 @@ def versions() -> dict[str, str]:
     return found | {name: importlib.metadata.version(name) for name in VERSIONED}
 
 
-@cache
-def commit() -> str:
-    """Short commit, ending in ``-dirty`` when tracked files differ from it; ``unknown`` without git."""
-    command = ["git", "-C", str(root()), "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+def git(*arguments: str) -> str | None:
+    """What git says about the library's repository; None where it fails, or where there is no git."""
+    command = ["git", "-C", str(PACKAGE), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@cache
+def commit() -> str:
+    """Short commit, ending in ``-dirty`` when the code differs from it; ``unknown`` without git."""
+    head = git("rev-parse", "--short=10", "HEAD")
+    if head is None:
         return "unknown"
+    # Tables and notebooks change while pages are made; only other code would make other numbers.
+    clean = git("diff", "--quiet", "HEAD", "--", ":/lib", ":/chapters") is not None
+    return head if clean else f"{head}-dirty"
 
 
 @cache
@@ -62,7 +72,7 @@ def hardware() -> str:
 
 
 def read(path: Path) -> Path:
-    """Note that the running page read ``path``, a project file, and return it.
+    """Note that the running page read ``path``, a file of the repository, and return it.
 
     The note goes to the file that ``FEATURELENS_READS`` names; without that variable nothing happens.
     """
@@ -74,15 +84,14 @@ def read(path: Path) -> Path:
 
 
 def reads(log: Path) -> list[Path]:
-    """The project files noted in ``log``, each once, sorted."""
+    """The repository's files noted in ``log``, each once, sorted."""
     noted = {Path(line) for line in log.read_text().splitlines()} if log.is_file() else set()
-    return sorted(path for path in noted if path.is_relative_to(paths.data().resolve()))
+    return sorted(path for path in noted if path.is_relative_to(root()))
 
 
 def data_hashes(files: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of each file of the data folder, by its path in that folder; empty for one that is gone."""
-    base = paths.data().resolve()
-    return {file.relative_to(base).as_posix(): _file_hash(file) for file in files}
+    """SHA-256 of each file, by its path in the repository; empty for one that is gone."""
+    return {file.relative_to(root()).as_posix(): _file_hash(file) for file in files}
 
 
 def _file_hash(file: Path) -> str:
@@ -90,7 +99,7 @@ def _file_hash(file: Path) -> str:
 
 
 def code_hash(sources: Iterable[str]) -> str:
-    """SHA-256 of Python sources, of everything of the library they import, and of that code's own tables."""
+    """SHA-256 of Python sources and of every module of the library they import."""
     sources = list(sources)
     modules = imported(sources)
     digest = hashlib.sha256(repr([canonical(source) for source in sources]).encode())

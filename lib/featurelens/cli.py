@@ -1,0 +1,114 @@
+"""The ``featurelens`` command. Bad input is one line on stderr and exit code 2, never a traceback."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from featurelens import scales
+from featurelens.checks import UnknownNameError
+
+EXPECTED = (UnknownNameError, scales.Unreachable, FileNotFoundError, ValueError)
+
+
+class App(typer.Typer):
+    """A Typer application that ends in one line when the user got something wrong."""
+
+    def __call__(self, *args, **kwargs):
+        """Run the command line."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except EXPECTED as error:
+            typer.echo(f"featurelens: {error}", err=True)
+            sys.exit(2)
+
+
+app = App(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+book = typer.Typer(no_args_is_help=True, help="Keep notebooks in step with their chapters, and fresh.")
+app.add_typer(book, name="book")
+
+Names = Annotated[list[str] | None, typer.Argument(help="Chapters, by file stem; default: all.")]
+Pairs = Annotated[bool, typer.Option("--pairs", help="Only whether notebooks are in step.")]
+
+
+@app.callback()
+def featurelens() -> None:
+    """What robust vision models know: outlier features, privileged directions and concepts."""
+
+
+@book.command()
+def sync(names: Names = None) -> None:
+    """Bring the notebooks in step with their chapters; outputs of unchanged cells stay."""
+    from featurelens import pages
+
+    for page in _pages(names):
+        if pages.sync(page):
+            typer.echo(f"synced {page.name}")
+
+
+@book.command()
+def check(pairs: Pairs = False) -> None:
+    """List pages that are out of step or stale; exit code 1 if there are any."""
+    from featurelens import pages
+
+    found = [f"{path.name}: no chapter of that name" for path in pages.orphans()]
+    for page in pages.pages():
+        if not pages.in_step(page):
+            found.append(f"{page.name}: out of step with its chapter (featurelens book sync)")
+        if not pairs and (why := pages.stale(page)):
+            found.append(f"{page.name}: stale, {why} (make refresh)")
+    for line in found:
+        typer.echo(line)
+    raise typer.Exit(bool(found))
+
+
+@book.command()
+def refresh(
+    names: Names = None,
+    every: Annotated[bool, typer.Option("--all", help="Also the pages that are fresh.")] = False,
+) -> None:
+    """Execute the stale pages at every scale this machine reaches; stored results stand in for the others."""
+    from featurelens import pages
+
+    scale = scales.selected() if os.environ.get("FEATURELENS_SCALE") else _largest()
+    todo = [page for page in _pages(names) if every or pages.stale(page)]
+    failed = _execute(todo, scale)
+    # A page may draw a table that a later page writes: look once more.
+    _execute([page for page in _pages(names) if pages.stale(page) and page not in failed], scale)
+    raise typer.Exit(bool(failed))
+
+
+def _execute(todo: list, scale: str) -> list:
+    """Refresh the pages of ``todo``, reporting as it goes; return those that failed."""
+    from featurelens import pages
+
+    failed = []
+    for page in todo:
+        typer.echo(f"{page.name}: executing at the {scale} scale")
+        try:
+            typer.echo(f"{page.name}: done in {pages.refresh(page, scale):g} s")
+        except pages.PageError as error:
+            typer.echo(f"featurelens: {error}", err=True)
+            failed.append(page)
+    return failed
+
+
+@book.command()
+def config() -> None:
+    """Write the site's settings for this clone and print their path."""
+    from featurelens import site
+
+    typer.echo(site.write_config())
+
+
+def _pages(names: list[str] | None) -> list:
+    from featurelens import pages
+
+    return [pages.page(name) for name in names] if names else pages.pages()
+
+
+def _largest() -> str:
+    import torch
+
+    return "paper" if torch.cuda.is_available() else "published"

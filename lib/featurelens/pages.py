@@ -1,0 +1,187 @@
+"""Pages of the book: each ``chapters/NN-name.py`` and its notebook ``book/NN-name.ipynb`` with outputs.
+
+The chapter is the only file an author edits. Its notebook is the same cells, the outputs of the last run,
+and a stamp: what the run was made from. A page is stale when its stamp no longer fits the files.
+"""
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from featurelens import atomic, stamps
+from featurelens.checks import known
+
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+class PageError(RuntimeError):
+    """A page could not be executed; its stored notebook is as it was."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One chapter's two files."""
+
+    source: Path
+    notebook: Path
+
+    @property
+    def name(self) -> str:
+        """The stem both files share."""
+        return self.source.stem
+
+
+def pages() -> list[Page]:
+    """Every page of the book, in order."""
+    root = stamps.root()
+    sources = sorted((root / "chapters").glob("[0-9]*.py"))
+    return [Page(source, root / "book" / f"{source.stem}.ipynb") for source in sources]
+
+
+def page(name: str) -> Page:
+    """The page called ``name``.
+
+    Raises:
+        UnknownNameError: no such chapter.
+    """
+    by_name = {each.name: each for each in pages()}
+    return by_name[known("chapter", name, by_name)]
+
+
+def orphans() -> list[Path]:
+    """Notebooks in ``book/`` that belong to no chapter."""
+    paired = {each.notebook for each in pages()}
+    return sorted(set((stamps.root() / "book").glob("*.ipynb")) - paired)
+
+
+def sync(page: Page) -> bool:
+    """Bring the notebook in step with the chapter, keeping outputs of unchanged cells; True if it changed."""
+    text = _text(_paired(page))
+    if page.notebook.is_file() and page.notebook.read_text() == text:
+        return False
+    atomic.write_text(page.notebook, text)
+    return True
+
+
+def in_step(page: Page) -> bool:
+    """Whether the notebook is what ``sync`` would write."""
+    return page.notebook.is_file() and page.notebook.read_text() == _text(_paired(page))
+
+
+def stale(page: Page) -> str:
+    """Why the page must be executed again, in a few words; empty when it is fresh."""
+    stamp = _stored(page).metadata.get("featurelens")
+    if stamp is None:
+        return "never executed"
+    if stamp["code"] != _code_hash(page):
+        return "its code, or a library module it imports, changed"
+    now = stamps.data_hashes(stamps.root() / name for name in stamp["data"])
+    changed = [name for name, digest in stamp["data"].items() if now[name] != digest]
+    return f"data changed: {', '.join(changed)}" if changed else ""
+
+
+def refresh(page: Page, scale: str) -> float:
+    """Execute the page at ``scale``, store its outputs and stamp; return the seconds it took.
+
+    Raises:
+        PageError: a cell failed, or an output shows a path of this machine. The stored notebook stays.
+    """
+    notebook = _paired(page)
+    # Taken before the run: a library edited meanwhile leaves the page stale.
+    code = _code_hash(page)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "reads"
+        _execute(notebook, page.name, {"FEATURELENS_SCALE": scale, "FEATURELENS_READS": str(log)})
+        data = stamps.data_hashes(stamps.reads(log))
+    seconds = round(time.perf_counter() - start, 1)
+    # A kernel writes its own version here; the stamp says it already.
+    notebook.metadata = nbformat.from_dict(KERNEL)
+    stamp = {"code": code, "data": data, "scale": scale, "seconds": seconds}
+    _stamp(notebook, stamp | stamps.here() | {"versions": stamps.versions()})
+    text = _text(notebook)
+    if str(stamps.root()) in text:
+        raise PageError(f"{page.name}: an output shows a path of this machine under {stamps.root()}")
+    atomic.write_text(page.notebook, text)
+    return seconds
+
+
+def _execute(notebook: nbformat.NotebookNode, name: str, env: dict[str, str]) -> None:
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(stamps.root())}},
+    )
+    try:
+        client.execute(env=os.environ | env)
+    except CellExecutionError as error:
+        raise PageError(f"{name}: {error.ename}: {error.evalue}") from error
+    except DeadKernelError as error:
+        raise PageError(f"{name}: the kernel died (out of memory?)") from error
+
+
+def _source(page: Page) -> nbformat.NotebookNode:
+    return jupytext.read(page.source, fmt="py:percent")
+
+
+def _stored(page: Page) -> nbformat.NotebookNode:
+    if not page.notebook.is_file():
+        return nbformat.v4.new_notebook()
+    return nbformat.read(page.notebook, as_version=4)
+
+
+def _code_hash(page: Page) -> str:
+    # Only code: a page whose prose changed shows the same numbers.
+    return stamps.code_hash(cell.source for cell in _source(page).cells if cell.cell_type == "code")
+
+
+def _paired(page: Page) -> nbformat.NotebookNode:
+    """The chapter's cells with the stored outputs of those whose code is unchanged, and the stored stamp."""
+    stored = _stored(page)
+    outputs: dict[str, list] = {}
+    for cell in stored.cells:
+        if cell.cell_type == "code":
+            outputs.setdefault(cell.source, []).append(cell)
+    notebook = nbformat.v4.new_notebook(cells=_source(page).cells, metadata=KERNEL)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:02}"
+        if cell.cell_type == "code" and outputs.get(cell.source):
+            was = outputs[cell.source].pop(0)
+            cell.outputs, cell.execution_count = was.outputs, was.execution_count
+    if stamp := stored.metadata.get("featurelens"):
+        _stamp(notebook, stamp)
+    return notebook
+
+
+def _stamp(notebook: nbformat.NotebookNode, stamp: dict) -> None:
+    """Put ``stamp`` into the metadata and, for the reader, into a box at the page's end."""
+    notebook.metadata["featurelens"] = stamp
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "stamp"]
+    notebook.cells.append(
+        nbformat.v4.new_markdown_cell(_box(stamp), id="stamp", metadata={"tags": ["stamp"]})
+    )
+
+
+def _box(stamp: dict) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(stamp["versions"].items()))
+    return (
+        f"> **How this page was made.** Scale `{stamp['scale']}`, {stamp['computed_on']}, "
+        f"commit `{stamp['commit']}`, {stamp['hardware']}, {stamp['seconds']:g} s. {versions}."
+    )
+
+
+def _text(notebook: nbformat.NotebookNode) -> str:
+    return nbformat.writes(notebook, version=4) + "\n"

@@ -1,0 +1,96 @@
+import nbformat
+import pytest
+
+from featurelens import pages
+from featurelens.checks import UnknownNameError
+
+CHAPTER = """# %% [markdown]
+# # Title
+# Prose.
+
+# %%
+import os
+from pathlib import Path
+from featurelens import stamps
+
+# %% tags=["hide-input"]
+print(stamps.read(Path("data/a.csv")).read_text(), os.environ["FEATURELENS_SCALE"])
+"""
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    for folder in ("data", "chapters", "book"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "data" / "a.csv").write_text("one")
+    (tmp_path / "chapters" / "01-a.py").write_text(CHAPTER)
+    monkeypatch.setenv("FEATURELENS_DATA", str(tmp_path / "data"))
+    return pages.page("01-a")
+
+
+def edit(page, old, new):
+    page.source.write_text(page.source.read_text().replace(old, new))
+
+
+def notebook(page):
+    return nbformat.read(page.notebook, as_version=4)
+
+
+def test_sync_writes_a_valid_notebook_once(page):
+    assert not pages.in_step(page)
+    assert pages.sync(page) and not pages.sync(page)
+    assert pages.in_step(page)
+    nbformat.validate(notebook(page))
+    assert [cell.cell_type for cell in notebook(page).cells] == ["markdown", "code", "code"]
+    assert notebook(page).cells[2].metadata.tags == ["hide-input"]
+    edit(page, "Prose", "Other prose")
+    assert not pages.in_step(page)
+
+
+def test_names_and_orphans(page):
+    with pytest.raises(UnknownNameError, match="unknown chapter '01-b': did you mean 01-a"):
+        pages.page("01-b")
+    pages.sync(page)
+    assert pages.orphans() == []
+    (page.notebook.parent / "02-b.ipynb").write_text("{}")
+    assert [path.name for path in pages.orphans()] == ["02-b.ipynb"]
+
+
+@pytest.mark.slow
+def test_life_of_a_page(page):
+    assert pages.stale(page) == "never executed"
+    pages.sync(page)
+    assert pages.stale(page) == "never executed"
+
+    pages.refresh(page, "published")
+    assert pages.stale(page) == "" and pages.in_step(page)
+    executed = notebook(page)
+    assert executed.cells[2].outputs[0].text == "one published\n"
+    assert executed.cells[-1].source.startswith("> **How this page was made.** Scale `published`")
+    assert list(executed.metadata.featurelens.data) == ["data/a.csv"]
+
+    edit(page, "Prose", "Other prose")
+    assert pages.stale(page) == "" and pages.sync(page)
+    assert notebook(page).cells[2].outputs and notebook(page).metadata.featurelens
+
+    data = page.source.parents[1] / "data" / "a.csv"
+    data.write_text("two")
+    assert pages.stale(page) == "data changed: data/a.csv"
+    data.write_text("one")
+    assert pages.stale(page) == ""
+
+    edit(page, "import os", "import os, sys")
+    assert pages.stale(page) == "its code, or a library module it imports, changed"
+    pages.sync(page)
+    assert notebook(page).cells[2].outputs and pages.stale(page)
+
+    before = page.notebook.read_bytes()
+    edit(page, "print(", "raise ValueError('no'); print(")
+    with pytest.raises(pages.PageError, match="01-a: ValueError: no"):
+        pages.refresh(page, "published")
+    assert page.notebook.read_bytes() == before
+
+    edit(page, "raise ValueError('no'); print(", "print(os.getcwd(), ")
+    with pytest.raises(pages.PageError, match="shows a path of this machine"):
+        pages.refresh(page, "published")
+    assert page.notebook.read_bytes() == before
