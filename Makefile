@@ -1,0 +1,50 @@
+# What Robust Vision Models Know. `make book` and `make test` set up .venv by themselves.
+# A fresh machine needs python3 (3.11 or newer), make and a package registry.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := book
+.PHONY: env book serve test lint bench refresh refresh-all
+
+env: $(READY)
+
+# Done again only when the lock or the project definition changes.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit(f"python 3.11 or newer is needed, found {v[0]}.{v[1]}")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv --quiet pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv --quiet pip install --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+# Renders what is committed; executes nothing. Stale pages are listed, and rendered as they are.
+book: env
+	$(BIN)/featurelens book sync
+	$(BIN)/featurelens book check || echo "These pages are rendered as they are."
+	$(BIN)/featurelens book config
+	$(BIN)/jupyter-book build book -W -n --keep-going --all --path-output . \
+		--config _build/_config.yml --toc $(CURDIR)/_toc.yml
+	@echo "The book is at _build/html/index.html"
+
+serve: book
+	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/featurelens book check --pairs
+
+test: lint
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest
+
+bench: env
+	$(BIN)/python -m benchmarks
+
+# Executes stale pages at every scale this machine reaches; FEATURELENS_SCALE sets another limit.
+refresh: env
+	$(BIN)/featurelens book refresh
+
+refresh-all: env
+	$(BIN)/featurelens book refresh --all
