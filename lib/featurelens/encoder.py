@@ -15,7 +15,7 @@ POINTS = ("pre", "joint")
 PACKAGES = ("torch", "torchvision", "timm", "pillow")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """An image encoder ready for feature extraction.
 

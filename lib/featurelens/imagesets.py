@@ -24,7 +24,7 @@ from featurelens.scales import Unreachable
 TABLE = Path(__file__).parent / "tables" / "imagesets.csv"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """A sequence of pictures: ``images[i]`` is the i-th, RGB.
 
