@@ -74,6 +74,11 @@ def test_packages_and_nothing_else():
     assert {"kernels/__init__.py", "kernels/moments.py"} <= names("from featurelens import kernels")
 
 
+def test_tables_that_the_code_names_count_too():
+    found = stamps._tables(stamps.imported(["from featurelens import published_features"]))
+    assert [table.name for table in found] == ["published.csv", "published_features.csv"]
+
+
 def test_relative_imports_start_at_their_package():
     import ast
 

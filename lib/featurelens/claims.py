@@ -73,8 +73,8 @@ class Claims:
         self.entries[name, scale] = entry | {"source": source, "text": text}
         return value
 
-    def write(self) -> Path:
-        """Write the claims as JSON, sorted by scale and name; return the file's path.
+    def write(self) -> None:
+        """Write the claims as JSON, sorted by scale and name.
 
         Stored claims of a scale at which nothing was recorded in this run are kept.
         """
@@ -85,7 +85,6 @@ class Claims:
         path = folder / f"{self.chapter}.json"
         text = json.dumps({"chapter": self.chapter, "claims": claims}, indent=1, ensure_ascii=False)
         atomic.write_text(path, text + "\n")
-        return path
 
 
 def read(chapter: str, folder: Path | None = None) -> list[dict]:

@@ -99,13 +99,21 @@ def _file_hash(file: Path) -> str:
 
 
 def code_hash(sources: Iterable[str]) -> str:
-    """SHA-256 of Python sources and of every module of the library they import."""
+    """SHA-256 of Python sources, the library's modules they import and the library's tables these name."""
     sources = list(sources)
     modules = imported(sources)
     digest = hashlib.sha256(repr([canonical(source) for source in sources]).encode())
     for file in modules:
         digest.update(f"{file.relative_to(PACKAGE).as_posix()} {canonical(file.read_text())}".encode())
+    for table in _tables(modules):
+        digest.update(f"{table.name} {_file_hash(table)}".encode())
     return digest.hexdigest()
+
+
+def _tables(modules: Iterable[Path]) -> list[Path]:
+    """The library's own CSV files whose name stands in one of ``modules``."""
+    text = "".join(module.read_text() for module in modules)
+    return sorted(table for table in PACKAGE.rglob("*.csv") if table.name in text)
 
 
 def canonical(source: str) -> str:

@@ -1,0 +1,178 @@
+# %% [markdown]
+# # How to read this book
+#
+# Show an image classifier a photograph of a dog and it says *dog*. Show it a pencil sketch of the same dog and
+# most classifiers fail, while a few hardly notice. This book asks what those few have inside. It is for people
+# who want to know, and want to check: for a student who has trained a network once, for a teacher who needs an
+# hour with real numbers, for a researcher with a model of their own.
+#
+# **When you are through with this page you can**
+#
+# - say which of three scales a number comes from, and compute it again;
+# - find the chapter for a question;
+# - explain, with one figure, what the first two chapters find.
+#
+# It takes ten minutes. You need linear algebra as far as inner products, and a little PyTorch to read the code.
+
+# %% [markdown]
+# ## Three scales, one code path
+#
+# Every finding is computed by the same functions at up to three scales, and a page shows all that it has.
+#
+# | scale | what runs | what it can tell you | where |
+# | --- | --- | --- | --- |
+# | `miniature` | a generated world of small captioned images and a family of tiny encoders trained on it | whether an effect appears when everything is under control, and what causes it | anywhere, two processor cores |
+# | `published` | accuracy tables, features and heads of real models, as others publish them | whether the effect is there in real models | small downloads |
+# | `paper` | the encoders of the paper over ImageNet and its shifts | whether the paper's findings hold when computed again | a GPU |
+#
+# The environment variable `FEATURELENS_SCALE` says how far a run goes. Where a scale is out of reach, the page
+# shows the stored result instead, labelled with its date, commit and hardware. The miniature is a laboratory and
+# not a model of ImageNet: an effect that is absent there is reported as absent.
+#
+# A number that this book did not compute is cited as someone else's, and never stands in a column of computed ones.
+
+# %% [markdown]
+# ## A map of findings
+#
+# | question | chapter | measured by |
+# | --- | --- | --- |
+# | Which models lose less than their accuracy lets one expect? | {doc}`01-effective-robustness` | {term}`effective robustness` |
+# | Can one see it in the features, before any shifted data exist? | {doc}`02-outlier-features` | {term}`activation kurtosis` |
+#
+# Chapters on {term}`privileged directions <privileged direction>` and on the
+# {term}`concepts <encoded concept>` they encode will follow. Words with a dotted line lead to the {doc}`glossary`.
+#
+# The questions are those of *Interpreting CLIP* {cite:p}`crabbe2024`. Where the paper leaves a choice open, the
+# chapter names the choice made here. This book is independent of its authors.
+
+# %% [markdown]
+# ## A tour in two minutes
+#
+# The left half of the figure below is the first finding. Each grey point is a network trained on ImageNet: the
+# better it is on photographs, the better it is on sketches, along one line. Zero-shot CLIP models are elsewhere,
+# far above. The distance is their {term}`effective robustness`. Finetuning them on ImageNet moves them to the
+# right and most of the way back down.
+#
+# The right half is the second. It shows a typical image's feature vector, coordinate by coordinate, for one of
+# those CLIP models and for the same network before training. Nothing but the images of ordinary photographs
+# went in: no sketches, no labels. Yet one coordinate of the trained network stands out by itself.
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from featurelens import claims, kernels, plots, published_features, results, robustness, testbed
+from featurelens.figures import tour
+
+plots.use_style()
+CHAPTER = "00-how-to-read"
+
+
+def sketch_accuracies() -> pd.DataFrame:
+    accuracy = testbed.accuracies()
+    accuracy = accuracy[accuracy["image_set"].isin(["val", "sketch"])]
+    scored = robustness.score(robustness.pairs(accuracy, "val"), testbed.fits(accuracy))
+    return scored[["model", "kind", "regime", "acc_in", "acc_shift", "er"]]
+
+
+def typical_vectors() -> pd.DataFrame:
+    tables = []
+    for weights, name in (("trained", "clip-b16/coco-images"), ("random", "clip-b16-random/coco-images")):
+        h_ND = published_features.load(name).double()
+        z_ND = (h_ND - h_ND.mean(1, keepdim=True)) / h_ND.std(1, correction=0, keepdim=True)
+        kurtosis = kernels.activation_kurtosis(h_ND).mean().item()
+        table = {
+            "coordinate": range(h_ND.shape[1]),
+            "activation": z_ND.mean(0).float().numpy(),
+            "kurtosis": kurtosis,
+        }
+        tables.append(pd.DataFrame(table).assign(weights=weights))
+    return pd.concat(tables, ignore_index=True)
+
+
+scored = results.table(
+    f"{CHAPTER}-sketch", "published", sketch_accuracies, "the ImageNet testbed, open_clip and timm"
+)
+vectors = results.table(
+    f"{CHAPTER}-vectors", "published", typical_vectors, "OpenAI CLIP ViT-B/16 features of 500 COCO images"
+)
+
+# %% [markdown]
+# :::{prf:observation} The tour's claim
+# :label: obs-tour
+#
+# Half of all zero-shot CLIP models stand more than 30 percentage points above the baseline on sketches, and half of
+# the finetuned ones less than 20. In CLIP ViT-B/16 one coordinate lies more than ten standard deviations from
+# the others on average; at random initialisation none does.
+# :::
+
+# %%
+baseline = scored[scored["kind"] == "baseline"]
+fit = robustness.fit_baseline(baseline["acc_in"], baseline["acc_shift"])
+
+book = claims.Claims(CHAPTER)
+median = scored.groupby("regime")["er"].median()
+largest = vectors.groupby("weights")["activation"].agg(lambda a: a.abs().max())
+tested = {
+    "zero-shot-median-er": (median["clip-web"], {"at_least": 30}, "sketch"),
+    "finetuned-median-er": (median["finetuned"], {"at_least": 5, "at_most": 20}, "sketch"),
+    "trained-largest": (largest["trained"], {"at_least": 10}, "vectors"),
+    "random-largest": (largest["random"], {"at_most": 5}, "vectors"),
+}
+for name, (value, expected, table) in tested.items():
+    book.record(name, value, scale="published", source=f"{CHAPTER}-{table}", **expected)
+book.write()
+
+# %% mystnb={"figure": {"name": "fig-tour", "caption": "Left: accuracy on ImageNet-Sketch against accuracy on ImageNet, on logit axes. Right: activation of each coordinate of CLIP ViT-B/16's image features, averaged over 500 COCO photographs."}, "image": {"alt": "Two panels. On the left, grey points of ImageNet-trained models follow a rising line; blue points of zero-shot CLIP models lie far above it and pink points of finetuned ones between. On the right, the activations of a trained CLIP stay near zero except for one spike at coordinate 442, fourteen standard deviations high; those of the untrained network have no such spike."}}
+tour.tour(scored, fit, vectors)
+
+# %%
+print(results.caption(scored))
+print(results.caption(vectors))
+
+# %% [markdown]
+# **What would falsify this.** Zero-shot models on the line; or a spike as tall in the untrained network, in
+# which case it would be a matter of architecture and not of what was learned. One network is no evidence that
+# the two halves of the figure belong together: {doc}`02-outlier-features` looks at more, among them one that does not fit.
+
+# %% [markdown]
+# ## How a page is made
+#
+# Each page has the same form: what you will learn; a numbered claim; the code that measures it; a figure with a
+# description; what would falsify the claim; an exercise with a solution; a {term}`stamp`. The claims are written
+# to a file, and a test computes them again and compares.
+#
+# The sources are the files in `chapters/`. To change a page, edit its source and run:
+#
+# ```
+# make refresh    # executes the pages that your change made stale
+# make book       # renders the site; executes nothing
+# ```
+#
+# To see one number computed by you and not by us, delete `data/results/00-how-to-read-vectors.published.csv`,
+# run `FEATURELENS_SCALE=published make refresh`, and look at the date under the figure.
+
+# %% [markdown]
+# ## An exercise
+#
+# ::::{exercise}
+# :label: ex-tour
+#
+# `vectors` has a column `kurtosis`, the same for all coordinates of one network. A vector of 512 coordinates with
+# a single entry that is not zero has the largest kurtosis there can be, $D - 2 + 1/(D - 1) = 510.00$. Estimate from
+# the figure alone what share of the trained network's kurtosis its tallest coordinate accounts for, then compute it.
+# ::::
+#
+# ::::{solution} ex-tour
+# :class: dropdown
+#
+# The coordinate sits about 14 standard deviations high. Its fourth power, $14.2^4 \approx 41{,}000$, divided by
+# $D = 512$ is about 80, out of a kurtosis of 87: one coordinate of 512 accounts for more than nine tenths. In code:
+#
+# ```python
+# trained = vectors[vectors["weights"] == "trained"]
+# (trained["activation"].abs().max() ** 4 / len(trained)) / trained["kurtosis"].iloc[0]
+# ```
+#
+# This is a little low, because the mean of a fourth power is at least the fourth power of the mean. The chapter on
+# outlier features splits kurtosis by coordinate exactly.
+# ::::
