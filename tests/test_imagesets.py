@@ -228,3 +228,14 @@ def test_real_masks_have_the_shares_of_their_card():
     share = [9.2, 26.0, 0.6, 29.0, 8.7, 16.3, 0.9, 3.1, 1.8, 0.7, 2.2, 1.7]
     assert len(images.classes) == 12
     assert (100 * count / count.sum()).tolist() == pytest.approx(share, abs=0.06)
+
+
+def test_miniature_sets_are_image_sets(monkeypatch):
+    from featurelens.miniature import sets
+
+    whole = sets.load
+    monkeypatch.setattr(sets, "load", lambda name: whole(name, limit=6))
+    images, made = imagesets.load("miniature/v2"), whole("v2", limit=6)
+    assert images.name in imagesets.names() and len(images) == len(made) == 6
+    assert images.classes == list(made.classes) and torch.equal(images.y_N, made.y_N.long())
+    assert np.array_equal(np.stack([np.array(image) for image in images]), made.x_NHWC)

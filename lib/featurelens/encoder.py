@@ -56,8 +56,13 @@ class Encoder:
         return {point: h_ND.to(x_NCHW.device, torch.float32) for point, h_ND in h.items()}
 
 
-def wrap(name: str, module: nn.Module, transform: Callable | None = None) -> Encoder:
-    """Make an encoder of a module: find its forward function, preprocessing and head, try it on a picture.
+def wrap(
+    name: str, module: nn.Module, transform: Callable | None = None, head: LinearHead | None = None
+) -> Encoder:
+    """Make an encoder of a module: find its forward function, and try it on a picture.
+
+    A timm classifier brings its preprocessing and head along; any other module is called as it is, or
+    through its method ``encode`` if it has one.
 
     Raises:
         TypeError, ValueError: no preprocessing, or the module does not return a feature matrix.
@@ -67,8 +72,7 @@ def wrap(name: str, module: nn.Module, transform: Callable | None = None) -> Enc
         forward, head = _penultimate(module), LinearHead.of(module.get_classifier(), "pre")
         transform = transform or _timm_transform(module)
     else:
-        forward, head = getattr(module, "encode", module), _own_head(module)
-        transform = transform or getattr(module, "preprocess", None)
+        forward = getattr(module, "encode", module)
     if transform is None:
         raise TypeError(f"{name}: expected preprocess= (picture -> tensor) with your own module, found None")
     steps = preprocess.from_transform(transform)
@@ -77,11 +81,6 @@ def wrap(name: str, module: nn.Module, transform: Callable | None = None) -> Enc
     encoder.dims.update({point: h_ND.shape[1] for point, h_ND in points.items()})
     encoder.identity.update(_identity(encoder))
     return encoder
-
-
-def _own_head(module: nn.Module) -> LinearHead | None:
-    head = getattr(module, "head", None)
-    return head if isinstance(head, LinearHead) else None
 
 
 def _penultimate(module: nn.Module) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:

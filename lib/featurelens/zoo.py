@@ -16,6 +16,7 @@ from torch import nn
 
 from featurelens import checks
 from featurelens.encoder import Encoder, wrap
+from featurelens.heads import LinearHead
 from featurelens.preprocess import square
 from featurelens.scales import Unreachable
 
@@ -33,7 +34,7 @@ def load(name_or_module: str | nn.Module, preprocess: Callable | None = None) ->
 
     A module must map a batch of pictures to a matrix (N x D), or to a dict of such matrices named ``pre``
     and ``joint``; it is set to evaluation mode and needs ``preprocess``. A timm classifier may be handed
-    over whole: its penultimate features are taken. Networks loaded by name go to the GPU if there is one.
+    over whole: its penultimate features are taken. Real networks go to the GPU if there is one.
 
     Raises:
         UnknownNameError: no such encoder.
@@ -45,15 +46,18 @@ def load(name_or_module: str | nn.Module, preprocess: Callable | None = None) ->
         return wrap(type(name_or_module).__name__, name_or_module, preprocess)
     name = name_or_module
     if name.startswith("timm/"):
-        module = _timm(name.removeprefix("timm/"))
-    elif name in _table():
-        module = _package(_table()[name]["model"], _table()[name]["weights"])
-    else:
-        checks.known("encoder", name, names())
-        module = _miniature().load(name.removeprefix("miniature/"))
-        preprocess = preprocess or square(MINIATURE_PX)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return wrap(name, module.to(device), preprocess)
+        return wrap(name, _timm(name.removeprefix("timm/")).to(_device()), preprocess)
+    if name in _table():
+        return wrap(
+            name, _package(_table()[name]["model"], _table()[name]["weights"]).to(_device()), preprocess
+        )
+    checks.known("encoder", name, names())
+    tower = _miniature().load(name.removeprefix("miniature/"))
+    return wrap(name, tower, preprocess or square(MINIATURE_PX), _miniature_head(tower))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @cache
@@ -64,6 +68,16 @@ def _table() -> dict[str, dict[str, str]]:
 
 def _miniature():
     return import_module("featurelens.miniature.checkpoints")
+
+
+def _miniature_head(tower: nn.Module) -> LinearHead | None:
+    """Classifier or zero-shot head of a miniature network; None for an untrained one."""
+    from featurelens.miniature import evaluate, world
+
+    if tower.text is None and tower.classifier is None:
+        return None
+    point, w_CD, b_C = evaluate.head(tower, world.names("object"))
+    return LinearHead(w_CD, b_C, point)
 
 
 def _timm(model: str) -> nn.Module:
