@@ -75,7 +75,7 @@ def test_published_lines(accuracy, key):
 
 @pytest.mark.parametrize("base", SEGMENTS)
 def test_published_segments_of_imagenet_a(accuracy, base):
-    fit = testbed.fits(accuracy, base)["adversarial"]
+    fit = testbed.fit(accuracy, "adversarial", base)
     for part, (n, slope, intercept, r2) in zip((fit.below, fit.above), SEGMENTS[base], strict=True):
         assert part.n == n
         assert (part.slope, part.intercept, part.r2) == pytest.approx((slope, intercept, r2), abs=6e-4)

@@ -78,7 +78,7 @@ def _downloaded(entry: Entry) -> Path:
         )
     except RequestException as error:
         why = type(error).__name__
-        raise Unreachable(f"{entry.key}: not in FEATURELENS_MIRROR, and {entry.url} gave {why}") from error
+        raise Unreachable(f"{entry.key}: not in FEATURELENS_MIRROR, and {entry.url} gave {why}") from None
     except ValueError as error:
-        raise ValueError(f"{entry.url}: {error}") from error
+        raise ValueError(f"{entry.url}: {error}") from None
     return file

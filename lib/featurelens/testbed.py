@@ -47,6 +47,7 @@ _OPEN_CLIP = {
     "adversarial": "ImageNet-A",
 }
 _KINDS = {"STANDARD": "baseline", "MORE_DATA": "more-data", "ROBUST_INTV": "intervention"}
+_TRAINED_ON = {"baseline": "ImageNet-1k", "more-data": "more than ImageNet", "intervention": "not recorded"}
 _REGIMES = {
     "encoder": "clip-web",
     "zero-shot": "clip-web",
@@ -84,7 +85,8 @@ def _testbed() -> pd.DataFrame:
     top1 = pd.read_csv(published.fetch("testbed/top1"), index_col="model")
     wide = pd.DataFrame({name: top1[column] / 100 for name, column in _TESTBED.items()})
     family = pd.read_csv(_TABLES / "testbed_families.csv", index_col="model")["family_natural_shift"]
-    wide = wide.assign(origin="testbed", data="", kind=family.map(_KINDS)).rename_axis("model").reset_index()
+    wide = wide.assign(origin="testbed", kind=family.map(_KINDS)).rename_axis("model").reset_index()
+    wide["data"] = wide["kind"].map(_TRAINED_ON)
     wide.loc[wide["model"].str.contains("clip_zeroshot"), ["kind", "data"]] = ["cross-check", "WIT-400M"]
     left_out = wide["model"].str.contains("aws|batch64|subsample") | (wide["val"] < 0.55)
     return wide[wide["kind"].notna() & ~left_out]
@@ -123,7 +125,7 @@ def with_mean(accuracy: pd.DataFrame, image_sets: tuple[str, ...], name: str) ->
     """Add, for each model measured on all ``image_sets``, its mean accuracy on them as image set ``name``."""
     chosen = accuracy[accuracy["image_set"].isin(image_sets)]
     others = [column for column in accuracy if column not in ("image_set", "accuracy")]
-    by_model = chosen.groupby(others, sort=False)["accuracy"].agg(["size", "mean"])
+    by_model = chosen.groupby(others, sort=False, dropna=False)["accuracy"].agg(["size", "mean"])
     mean = by_model.loc[by_model["size"] == len(image_sets), "mean"].rename("accuracy").reset_index()
     return pd.concat([accuracy, mean.assign(image_set=name)], ignore_index=True)
 
@@ -135,13 +137,15 @@ def baseline_pairs(accuracy: pd.DataFrame, shift: str, base: str = "val") -> pd.
     return paired[keep]
 
 
-def fits(accuracy: pd.DataFrame, base: str = "val") -> dict[str, robustness.Fit]:
-    """Return the baseline fit of every shift in the table: a line, and for ImageNet-A two segments."""
+def fit(accuracy: pd.DataFrame, shift: str, base: str = "val") -> robustness.Fit:
+    """Return the baselines' fit for one shift: a line, and for ImageNet-A two segments."""
+    pairs = baseline_pairs(accuracy, shift, base)
+    if shift == "adversarial":
+        return robustness.fit_segments(pairs["acc_in"], pairs["acc_shift"], BENDS[base])
+    return robustness.fit_baseline(pairs["acc_in"], pairs["acc_shift"])
+
+
+def fits(accuracy: pd.DataFrame) -> dict[str, robustness.Fit]:
+    """Return the fit of every shift in the table, with accuracy on all of ImageNet's validation set as x."""
     shifts = [name for name in accuracy["image_set"].unique() if not name.startswith("val")]
-    found = {}
-    for shift in shifts:
-        pairs = baseline_pairs(accuracy, shift, base)
-        x, y = pairs["acc_in"], pairs["acc_shift"]
-        bent = shift == "adversarial"
-        found[shift] = robustness.fit_segments(x, y, BENDS[base]) if bent else robustness.fit_baseline(x, y)
-    return found
+    return {shift: fit(accuracy, shift) for shift in shifts}

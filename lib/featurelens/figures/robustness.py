@@ -161,7 +161,8 @@ def effective_robustness_dots(
         spread: scored baselines; two of their standard deviations are shaded.
     """
     places, ticks = _rows(scored, row, group)
-    size = (1.6 + 1.65 * len(labels), 0.9 + 0.21 * len(ticks))
+    widest = max(len(name) for name, _ in ticks)
+    size = (0.6 + 0.075 * widest + 1.6 * len(labels), 0.9 + 0.21 * len(ticks))
     figure, axes = plots.subplots(1, len(labels), size=size, sharey=True, squeeze=False)
     for ax, (shift, title) in zip(axes[0], labels.items(), strict=True):
         sd = spread.loc[spread["shift"] == shift, "er"].std()
@@ -171,6 +172,7 @@ def effective_robustness_dots(
             _dots(ax, rows, [places[key] for key in zip(rows[group], rows[row], strict=True)], regime)
         ax.set_title(title, fontsize="small")
         ax.grid(axis="y", visible=False)
+        ax.margins(x=0.08)
         ax.tick_params(axis="y", length=0)
     _name_rows(axes[0, 0], ticks)
     figure.supxlabel(
