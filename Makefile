@@ -21,9 +21,7 @@ $(READY): requirements.lock pyproject.toml
 
 # Renders what is committed; executes nothing. Stale pages are listed, and rendered as they are.
 book: env
-	$(BIN)/featurelens book sync
-	$(BIN)/featurelens book check || echo "These pages are rendered as they are."
-	$(BIN)/featurelens book config
+	$(BIN)/featurelens book prepare
 	$(BIN)/jupyter-book build book -W -n --keep-going --all --path-output . \
 		--config _build/_config.yml --toc $(CURDIR)/_toc.yml
 	@echo "The book is at _build/html/index.html"

@@ -51,7 +51,7 @@
 # The left half of the figure below is the first finding. Each grey point is a network trained on ImageNet: the
 # better it is on photographs, the better it is on sketches, along one line. Zero-shot CLIP models are elsewhere,
 # far above. The distance is their {term}`effective robustness`. Finetuning them on ImageNet moves them to the
-# right and most of the way back down.
+# right and more than half of the way back down.
 #
 # The right half is the second. It shows a typical image's feature vector, coordinate by coordinate, for one of
 # those CLIP models and for the same network before training. Nothing but the images of ordinary photographs
@@ -71,6 +71,7 @@ def sketch_accuracies() -> pd.DataFrame:
     accuracy = testbed.accuracies()
     accuracy = accuracy[accuracy["image_set"].isin(["val", "sketch"])]
     scored = robustness.score(robustness.pairs(accuracy, "val"), testbed.fits(accuracy))
+    scored = scored[scored["acc_in"] > 0.5]  # below, there is no baseline to compare with
     return scored[["model", "kind", "regime", "acc_in", "acc_shift", "er"]]
 
 
@@ -100,7 +101,7 @@ vectors = results.table(
 # :::{prf:observation} The tour's claim
 # :label: obs-tour
 #
-# Half of all zero-shot CLIP models stand more than 30 percentage points above the baseline on sketches, and half of
+# Of the zero-shot CLIP models above 50 % on ImageNet, half stand more than 30 percentage points above the baseline on sketches, and half of
 # the finetuned ones less than 20. In CLIP ViT-B/16 one coordinate lies more than ten standard deviations from
 # the others on average; at random initialisation none does.
 # :::
@@ -122,7 +123,7 @@ for name, (value, expected, table) in tested.items():
     book.record(name, value, scale="published", source=f"{CHAPTER}-{table}", **expected)
 book.write()
 
-# %% mystnb={"figure": {"name": "fig-tour", "caption": "Left: accuracy on ImageNet-Sketch against accuracy on ImageNet, on logit axes. Right: activation of each coordinate of CLIP ViT-B/16's image features, averaged over 500 COCO photographs."}, "image": {"alt": "Two panels. On the left, grey points of ImageNet-trained models follow a rising line; blue points of zero-shot CLIP models lie far above it and pink points of finetuned ones between. On the right, the activations of a trained CLIP stay near zero except for one spike at coordinate 442, fourteen standard deviations high; those of the untrained network have no such spike."}}
+# %% mystnb={"figure": {"name": "fig-tour", "caption": "Left: accuracy on ImageNet-Sketch against accuracy on ImageNet, on logit axes, for models above 50 % on ImageNet. Right: activation of each coordinate of CLIP ViT-B/16's image features, averaged over 500 COCO photographs."}, "image": {"alt": "Two panels. On the left, grey points of ImageNet-trained models follow a rising line; blue points of zero-shot CLIP models lie far above it and pink points of finetuned ones between. On the right, the activations of a trained CLIP stay near zero except for one spike at coordinate 442, fourteen standard deviations high; those of the untrained network have no such spike."}}
 tour.tour(scored, fit, vectors)
 
 # %%

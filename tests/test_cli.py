@@ -35,6 +35,14 @@ def test_check_names_notebooks_without_a_chapter(repository, capsys):
     assert run(capsys, "book", "check", "--pairs")[:2] == (1, "07-old.ipynb: no chapter of that name\n")
 
 
+def test_prepare_syncs_lists_what_is_stale_and_writes_the_settings(repository, capsys):
+    (repository / "_config.yml").write_text("title: T\n")
+    code, out, _ = run(capsys, "book", "prepare")
+    assert code == 0 and out == "01-a: stale, never executed (make refresh); rendered as it is\n"
+    assert pages.in_step(pages.page("01-a"))
+    assert "title: T" in (repository / "_build" / "_config.yml").read_text()
+
+
 def test_refresh_runs_what_is_stale_and_what_that_made_stale(repository, capsys, monkeypatch):
     monkeypatch.setenv("FEATURELENS_SCALE", "miniature")
     (repository / "chapters" / "02-b.py").write_text("# %%\n1 + 1\n")

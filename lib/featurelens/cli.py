@@ -85,7 +85,7 @@ def _execute(todo: list, scale: str) -> list:
 
     failed = []
     for page in todo:
-        typer.echo(f"{page.name}: executing at the {scale} scale")
+        typer.echo(f"{page.name}: {pages.stale(page) or 'fresh'}; executing at the {scale} scale")
         try:
             typer.echo(f"{page.name}: done in {pages.refresh(page, scale):g} s")
         except pages.PageError as error:
@@ -95,11 +95,15 @@ def _execute(todo: list, scale: str) -> list:
 
 
 @book.command()
-def config() -> None:
-    """Write the site's settings for this clone and print their path."""
-    from featurelens import site
+def prepare() -> None:
+    """Sync, list the pages that will be rendered stale, and write the site's settings to ``_build/``."""
+    from featurelens import pages, site
 
-    typer.echo(site.write_config())
+    for page in pages.pages():
+        pages.sync(page)
+        if why := pages.stale(page):
+            typer.echo(f"{page.name}: stale, {why} (make refresh); rendered as it is")
+    site.write_config()
 
 
 def _pages(names: list[str] | None) -> list:

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from featurelens import paths
 
 PACKAGE = Path(__file__).parent
@@ -67,6 +65,8 @@ def hardware() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     cpu = next(names, platform.processor() or platform.machine())
+    import torch  # it takes seconds, and only a computation asks for the hardware
+
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{os.cpu_count()} x {cpu}{gpu}"
 

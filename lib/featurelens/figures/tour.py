@@ -27,21 +27,21 @@ def tour(scored: pd.DataFrame, fit: robustness.Fit, coordinates: pd.DataFrame) -
 def _accuracies(ax: Axes, scored: pd.DataFrame, fit: robustness.Fit) -> None:
     baseline = scored[scored["kind"] == "baseline"]
     ax.scatter(baseline["acc_in"], baseline["acc_shift"], s=9, color=BASELINE, lw=0, label="baseline models")
-    x = np.linspace(0.5, 0.9, 80)
+    x = np.linspace(fit.x_min, fit.x_max, 80)
     ax.plot(x, fit.predict(x), color=LINE, label="baseline fit")
     for regime in ("finetuned", "clip-web"):
         rows = scored[scored["regime"] == regime]
         style = {"s": 20, "color": plots.colour(regime), "edgecolor": "white", "linewidth": 0.5, "zorder": 3}
         ax.scatter(rows["acc_in"], rows["acc_shift"], marker=MARKERS[regime], label=NAMES[regime], **style)
-    plots.logit_axes(ax, (0.3, 0.9), (0.1, 0.8))
+    plots.logit_axes(ax, (0.49, 0.9), (0.1, 0.8))
     ax.set(title="Robust: above the line", xlabel="accuracy on ImageNet", ylabel="accuracy on sketches")
     ax.legend(fontsize="small", loc="upper left")
 
 
 def _vector(ax: Axes, coordinates: pd.DataFrame) -> None:
     for weights, colour, label in (
-        ("trained", plots.colour("clip-web"), "CLIP"),
         ("random", plots.colour("random-init"), "same network, random weights"),
+        ("trained", plots.colour("clip-web"), "CLIP"),
     ):
         rows = coordinates[coordinates["weights"] == weights]
         ax.plot(rows["coordinate"], rows["activation"], color=colour, lw=0.9, label=label)
@@ -59,4 +59,4 @@ def _vector(ax: Axes, coordinates: pd.DataFrame) -> None:
         xlabel="coordinate of the feature vector",
         ylabel="mean activation, in standard deviations",
     )
-    ax.legend(fontsize="small", loc="upper left")
+    ax.legend(fontsize="small", loc="center left")
