@@ -16,7 +16,7 @@ from featurelens import plots, robustness
 # Shape repeats what colour says, so that neither is needed alone.
 MARKERS = {
     "clip-web": "o",
-    "clip-captions": "P",
+    "clip-captions": "v",
     "finetuned": "^",
     "supervised": "s",
     "supervised-web": "D",
