@@ -87,6 +87,17 @@ def test_own_module_needs_preprocessing():
         zoo.load(Tower())
 
 
+def test_features_can_be_trained_on():
+    w = torch.zeros(5, requires_grad=True)
+    (load(Tower()).encode(X)["pre"] @ w).sum().backward()
+    assert w.grad.abs().sum() > 0
+
+
+def test_neither_name_nor_module():
+    with pytest.raises(TypeError, match="expected the name of an encoder or a torch module, found int"):
+        zoo.load(42)
+
+
 def test_encode_refuses_what_is_no_float_batch():
     encoder = load(Tower())
     for wrong in (X[0], (255 * X).byte(), None):

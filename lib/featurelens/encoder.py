@@ -42,7 +42,7 @@ class Encoder:
         """Where the network is."""
         return next(self.module.parameters(), torch.empty(0)).device
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, x_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features (N x D, float32, not normalised) at each point, on the device of ``x_NCHW``.
 

@@ -129,6 +129,7 @@ class _Collected:
         for i, reason in sorted(reasons.items()):
             self.failures.append({"row": rows[i], "key": self.images.keys[rows[i]], "reason": reason})
 
+    @torch.inference_mode()
     def _encode(self, decoded: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         steps = self.encoder.preprocess
         pixels = [by_geometry[steps.shared_as] for by_geometry in decoded]

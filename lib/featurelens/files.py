@@ -32,7 +32,7 @@ class Files:
     offsets: list[int] | None = None
 
     def picture(self, i: int) -> Image.Image:
-        """Decode file i as RGB."""
+        """Decode file i as RGB; not rotated as EXIF says, since open_clip and timm do not either."""
         return self._open(i, lambda image: image.convert("RGB"))
 
     def mask(self, i: int) -> torch.Tensor:

@@ -44,7 +44,8 @@ def load(name_or_module: str | nn.Module, preprocess: Callable | None = None) ->
     """
     if isinstance(name_or_module, nn.Module):
         return wrap(type(name_or_module).__name__, name_or_module, preprocess)
-    name = name_or_module
+    if not isinstance(name := name_or_module, str):
+        raise TypeError(f"expected the name of an encoder or a torch module, found {type(name).__name__}")
     if name.startswith("timm/"):
         return wrap(name, _timm(name.removeprefix("timm/")).to(_device()), preprocess)
     if name in _table():
