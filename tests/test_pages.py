@@ -90,7 +90,7 @@ def test_life_of_a_page(page):
         pages.refresh(page, "published")
     assert page.notebook.read_bytes() == before
 
-    edit(page, "raise ValueError('no'); print(", "print(os.getcwd(), ")
+    edit(page, "raise ValueError('no'); print(", "print(os.getcwd() + '/', ")
     with pytest.raises(pages.PageError, match="shows a path of this machine"):
         pages.refresh(page, "published")
     assert page.notebook.read_bytes() == before
