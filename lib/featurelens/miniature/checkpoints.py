@@ -1,0 +1,85 @@
+"""Checkpoints of the miniature zoo: half-precision safetensors in ``data/miniature/``.
+
+Half precision halves the repository; the card in that folder says what it costs in accuracy.
+"""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from featurelens import checks, paths
+from featurelens.miniature.recipes import Recipe, recipe, recipes
+from featurelens.miniature.towers import Tower
+from featurelens.miniature.world import names as world_names
+
+
+def build(spec: Recipe) -> Tower:
+    """The untrained network of a recipe, its weights drawn from the recipe's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        contrastive = spec.objective == "contrastive"
+        joint = contrastive or spec.start is not None or spec.objective == "none"
+        classes = len(world_names("object")) if spec.objective == "labels" else 0
+        return Tower(spec.backbone, joint=joint, text=contrastive, classes=classes, width=spec.width)
+
+
+def path(name: str) -> Path:
+    """File of a network: shipped ones in ``data/miniature/``, the others in the cache."""
+    folder = paths.data() if recipe(name).shipped else paths.cache()
+    return folder / "miniature" / f"{name}.safetensors"
+
+
+def names() -> list[str]:
+    """Networks that ship with the project."""
+    return [name for name, spec in recipes().items() if spec.shipped]
+
+
+def save(name: str, tower: Tower, card: dict) -> None:
+    """Write a network in half precision, atomically, with its card as metadata."""
+    target = path(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    half = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in tower.state_dict().items()}
+    partial = target.with_suffix(".partial")
+    save_file(half, partial, metadata={"card": json.dumps(card, sort_keys=True)})
+    os.replace(partial, target)
+
+
+def card(name: str) -> dict:
+    """The recipe, seeds and versions a network was trained with."""
+    with _open(name) as file:
+        return json.loads(file.metadata()["card"])
+
+
+def _open(name: str) -> safe_open:
+    file = path(name)
+    if not file.exists():
+        raise FileNotFoundError(f"no checkpoint {file.name}: run `featurelens miniature train --only {name}`")
+    try:
+        return safe_open(file, framework="pt")
+    except SafetensorError as error:
+        raise ValueError(f"checkpoint {file.name} is damaged ({error}): restore it or train it again") from None
+
+
+@cache
+def load(name: str) -> Tower:
+    """A trained network in float32, in evaluation mode.
+
+    Raises:
+        UnknownNameError: no such network.
+        FileNotFoundError: its checkpoint is not there.
+        ValueError: the checkpoint is truncated or belongs to another network.
+    """
+    checks.known("miniature network", name, recipes())
+    with _open(name) as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    tower = build(recipe(name))
+    try:
+        tower.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"checkpoint {name} holds another network: {str(error).splitlines()[1].strip()}") from None
+    return tower.float().eval().requires_grad_(False)

@@ -1,0 +1,134 @@
+"""Training of the miniature zoo on two CPU cores, resumable at any moment.
+
+AdamW, linear warm-up over the first 5 % of the steps, cosine decay to zero, batches of 256, gradient norm
+clipped at 1, bfloat16 for the convolutions. A run's state is saved every 200 steps and a batch is a
+function of its step, so an interrupted run continues as if it had not stopped.
+"""
+
+import math
+import os
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.progress import track
+
+from featurelens import paths
+from featurelens.miniature import checkpoints, evaluate, objectives, sets
+from featurelens.miniature.recipes import BATCH, Recipe, recipe, recipes
+from featurelens.miniature.towers import Tower
+
+_SAVE_EVERY = 200
+_LOGS = 12  # rows of a training log
+
+
+def _rate(step: int, steps: int) -> float:
+    """Share of the peak learning rate: linear warm-up, then cosine to zero."""
+    warm_up = max(1, steps // 20)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def _optimizer(tower: Tower, spec: Recipe) -> torch.optim.AdamW:
+    """AdamW without weight decay on vectors (norms, biases, temperature, positions aside)."""
+    parameters = [p for p in tower.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": spec.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=spec.lr, betas=(0.9, 0.98))
+
+
+def initial(spec: Recipe) -> Tower:
+    """The network before its first step; a finetuned one starts from its zero-shot weights and head."""
+    tower = checkpoints.build(spec)
+    if spec.start:
+        zero_shot = checkpoints.load(spec.start)
+        state = zero_shot.state_dict()
+        own = {key: state[key] for key in tower.state_dict() if key in state}
+        own["classifier.weight"] = objectives.zero_shot_head(zero_shot, sets.load("base-val").classes)
+        tower.load_state_dict(own)
+    return tower
+
+
+class _Run:
+    """Network, optimizer and log of one training run, with their place on disk."""
+
+    def __init__(self, spec: Recipe) -> None:
+        self.spec, self.step, self.log = spec, 0, []
+        self.tower = initial(spec).to(memory_format=torch.channels_last)
+        self.optimizer = _optimizer(self.tower, spec)
+        self.file = paths.cache() / "miniature" / "runs" / f"{spec.name}.pt"
+
+    def restore(self) -> None:
+        """Continue from the saved state, if there is one."""
+        if self.file.exists():
+            state = torch.load(self.file, weights_only=True)
+            self.tower.load_state_dict(state["tower"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.log = state["step"], state["log"]
+
+    def save(self) -> None:
+        """Save the state atomically."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_suffix(".partial")
+        parts = {"tower": self.tower.state_dict(), "optimizer": self.optimizer.state_dict()}
+        torch.save({**parts, "step": self.step, "log": self.log}, partial)
+        os.replace(partial, self.file)
+
+    def note(self, loss: float) -> None:
+        """Append a row to the training log."""
+        self.log.append({"step": self.step, "loss": round(loss, 4), **evaluate.snapshot(self.tower)})
+
+    def advance(self, batches: objectives.Batches) -> float:
+        """One optimizer step; returns its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.spec.lr * _rate(self.step, self.spec.steps)
+        x_NCHW, target = batches(self.step)
+        self.tower.train()
+        loss = objectives.loss(self.tower, x_NCHW.to(memory_format=torch.channels_last), target)
+        if not loss.isfinite():
+            raise FloatingPointError(f"{self.spec.name}: loss is {loss.item()} at step {self.step}, expected a number")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.tower.log_scale is not None:
+            self.tower.log_scale.data.clamp_(max=objectives.MAX_LOG_SCALE)
+        self.step += 1
+        return loss.item()
+
+
+def log_path(name: str) -> Path:
+    """Training log of a network: beside its checkpoint."""
+    return checkpoints.path(name).parent / "logs" / f"{name}.csv"
+
+
+def train(name: str) -> None:
+    """Train one network of the zoo, or go on with it, and write its checkpoint and log."""
+    spec = recipe(name)
+    torch.set_flush_denormal(True)
+    run = _Run(spec)
+    run.restore()
+    if spec.steps:
+        batches = objectives.Batches(sets.load(spec.data), BATCH, spec.seed, text=run.tower.text is not None)
+        at = {round(spec.steps * (i / _LOGS) ** 2) for i in range(1, _LOGS + 1)}
+        if run.step == 0:
+            run.note(float("nan"))
+        for _ in track(range(run.step, spec.steps), name, show_speed=True):
+            loss = run.advance(batches)
+            if run.step in at:
+                run.note(loss)
+            if run.step % _SAVE_EVERY == 0:
+                run.save()
+    facts = {"recipe": {k: v for k, v in vars(spec).items()}, "torch": torch.__version__, "world": sets.fingerprint()}
+    log_path(name).parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(run.log).to_csv(log_path(name), index=False)
+    checkpoints.save(name, run.tower, facts)
+    run.file.unlink(missing_ok=True)
+
+
+def pending() -> list[str]:
+    """Networks without a checkpoint, in the order in which they can be trained."""
+    return [name for name in recipes() if not checkpoints.path(name).exists()]
