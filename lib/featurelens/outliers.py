@@ -21,22 +21,24 @@ STIMULI = ("geirhos_cue_conflict", "geirhos_edges", "geirhos_filled-silhouettes"
 def summary(h_ND: torch.Tensor) -> dict[str, float | int | str]:
     """Return mean kurtosis with its ceiling and controls, and who causes it.
 
-    ``p05`` to ``p95`` are quantiles over images; ``rotated`` is the mean over random rotations; ``top_share`` and ``top2_share`` are the shares of the one
-    and the two largest contributions, ``without_top`` and ``without_top2`` the kurtosis without those
-    coordinates; ``leaders`` is the number of different coordinates that lie furthest from the mean in
-    some image.
+    ``p05`` to ``p95`` are quantiles over images; ``rotated`` is the mean over random rotations;
+    ``outliers`` are the coordinates of :func:`featurelens.kernels.outlier_coordinates`; ``top_share`` and
+    ``top2_share`` are the shares of the one and the two largest contributions, ``without_top`` and
+    ``without_top2`` the kurtosis without those coordinates; ``leaders`` is the number of different
+    coordinates that lie furthest from the mean in some image.
 
     Raises:
         TypeError, ValueError: as :func:`featurelens.kernels.activation_kurtosis`.
     """
     k_N, c_D = kernels.activation_kurtosis(h_ND), kernels.kurtosis_contributions(h_ND)
+    outliers = sorted(kernels.outlier_coordinates(h_ND).tolist())
     width, (top, second) = h_ND.shape[1], c_D.topk(2).indices.tolist()
     return {
         "kurtosis": mean_kurtosis(h_ND),
         **{f"p{100 * q:02.0f}": k_N.double().quantile(q).item() for q in QUANTILES},
         "ceiling": width - 2 + 1 / (width - 1),
         "rotated": float(np.mean([rotated_kurtosis(h_ND, seed) for seed in range(ROTATIONS)])),
-        "outliers": " ".join(str(j) for j in sorted(kernels.outlier_coordinates(h_ND).tolist())),
+        "outliers": " ".join(map(str, outliers)) or "none",
         "top_coordinate": top,
         "top_share": (c_D[top] / c_D.sum()).item(),
         "top2_share": (c_D[[top, second]].sum() / c_D.sum()).item(),
@@ -111,9 +113,9 @@ def concentrations(names: Sequence[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def recall(image_ND: torch.Tensor, text_ND: torch.Tensor) -> tuple[float, float]:
-    """Return the share of images whose best-scoring text is their own, and of texts likewise."""
-    own_N, score_NN = torch.arange(len(image_ND)), image_ND @ text_ND.T
+def recall(score_NN: torch.Tensor) -> tuple[float, float]:
+    """Return the share of rows whose largest score is on the diagonal, and of columns likewise."""
+    own_N = torch.arange(len(score_NN))
     return tuple((score_NN.argmax(dim) == own_N).double().mean().item() for dim in (1, 0))
 
 
@@ -131,18 +133,41 @@ def retrieval(removals: dict[str, list[int]]) -> pd.DataFrame:
     Raises:
         Unreachable: the features are neither in a mirror nor downloadable.
     """
-    sides = [heads.unit(published_features.load(f"clip-b16/coco-{side}")) for side in ("images", "captions")]
-    random = np.random.default_rng(0)
+    sides, random = _coco_pairs(), np.random.default_rng(0)
     pairs = [random.choice(sides[0].shape[1], 2, replace=False).tolist() for _ in range(RANDOM_PAIRS)]
     rows = []
-    for label, draws in {**{key: [js] for key, js in removals.items()}, "two at random": pairs}.items():
+    for removed, draws in {**{key: [js] for key, js in removals.items()}, "two at random": pairs}.items():
         for lengths, finish in (("kept", lambda h: h), ("restored", heads.unit)):
-            found = [recall(*(finish(without(h_ND, js)) for h_ND in sides)) for js in draws]
-            to_text, to_image = np.mean(found, axis=0)
-            rows.append(
-                {"removed": label, "lengths": lengths, "image_to_text": to_text, "text_to_image": to_image}
-            )
-    return pd.DataFrame(rows)
+            left = ([finish(without(h_ND, js)) for h_ND in sides] for js in draws)
+            found = np.mean([recall(image_ND @ text_ND.T) for image_ND, text_ND in left], axis=0)
+            rows.append((removed, lengths, *found))
+    return pd.DataFrame(rows, columns=["removed", "lengths", "image_to_text", "text_to_image"])
+
+
+def retrieval_parts(coordinates: list[int]) -> pd.DataFrame:
+    """Return retrieval without one *part* of what some coordinates add to the scores of the COCO pairs.
+
+    An inner product over these coordinates is the sum of a part that depends on the caption alone (with
+    the mean image), one that depends on the image alone, and their interplay, up to a constant.
+
+    Raises:
+        Unreachable: the features are neither in a mirror nor downloadable.
+    """
+    image_ND, text_ND = _coco_pairs()
+    score_NN = image_ND @ text_ND.T
+    a_NJ, b_NJ = image_ND[:, coordinates], text_ND[:, coordinates]
+    parts = {
+        "nothing": torch.zeros(1),
+        "what depends on the caption alone": (a_NJ.mean(0) @ b_NJ.T)[None],
+        "what depends on the image alone": (a_NJ @ b_NJ.mean(0))[:, None],
+        "their interplay": (a_NJ - a_NJ.mean(0)) @ (b_NJ - b_NJ.mean(0)).T,
+    }
+    rows = [(removed, *recall(score_NN - part_NN)) for removed, part_NN in parts.items()]
+    return pd.DataFrame(rows, columns=["removed", "image_to_text", "text_to_image"])
+
+
+def _coco_pairs() -> list[torch.Tensor]:
+    return [heads.unit(published_features.load(f"clip-b16/coco-{side}")) for side in ("images", "captions")]
 
 
 def supervised() -> pd.DataFrame:
