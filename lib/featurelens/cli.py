@@ -28,6 +28,9 @@ app = App(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=F
 book = typer.Typer(no_args_is_help=True, help="Keep notebooks in step with their chapters, and fresh.")
 app.add_typer(book, name="book")
 
+miniature = typer.Typer(no_args_is_help=True, help="The miniature's networks.")
+app.add_typer(miniature, name="miniature")
+
 Names = Annotated[list[str] | None, typer.Argument(help="Chapters, by file stem; default: all.")]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Only whether notebooks are in step.")]
 
@@ -104,6 +107,22 @@ def prepare() -> None:
         if why := pages.stale(page):
             typer.echo(f"{page.name}: stale, {why} (make refresh); rendered as it is")
     site.write_config()
+
+
+@miniature.command()
+def train(
+    only: Annotated[str | None, typer.Option(help="One network, by name; it is trained anew.")] = None,
+) -> None:
+    """Train the networks that have no checkpoint (--only: one, again); an interrupted run goes on.
+
+    When all are there, the tables made from them are written anew.
+    """
+    from featurelens.miniature import train as training
+
+    for name in [only] if only else training.pending():
+        training.train(name)
+    if not training.pending():
+        training.write_tables()
 
 
 def _pages(names: list[str] | None) -> list:

@@ -2,7 +2,8 @@
 
 A caption fills a template (`captions.csv`) with synonyms (`words.csv`). The object is always named, the
 style by half of the templates; every other attribute is left out at random, and always where the style
-does not show it: a pencil drawing has no colour to speak of. Like a picture, a caption is a function of (set, index).
+does not show it: a pencil drawing has no colour to speak of. Like a picture, a caption is a function of
+(set, index).
 """
 
 import re
@@ -67,7 +68,8 @@ def captions(pictures: Pictures) -> list[str]:
         shown = styles.iloc[columns["style"][row]]
         attributes = {k: names("colour" if k == "colour2" else k)[columns[k][row]] for k in kinds}
         mention = {
-            k: k in ("object", "style") or (u[16 + s] < _MENTION and (k not in _SHOWN or shown[_SHOWN[k]] == 1))
+            k: k in ("object", "style")
+            or (u[16 + s] < _MENTION and (k not in _SHOWN or shown[_SHOWN[k]] == 1))
             for s, k in enumerate(kinds)
         }
         out.append(_caption(attributes, mention, u))
@@ -79,7 +81,9 @@ def vocabulary() -> dict[str, int]:
     """Token of every word that a caption or a prompt can contain; 0 pads, 1 is any other word."""
     texts = [*table("words").words.str.replace("|", " "), *table("captions").template, *table("parts").part]
     words = {word for text in texts for word in text.split() if "{" not in word}
-    return {word: token for token, word in enumerate(sorted(words | {"an", "the", "this", "drawing"}), start=2)}
+    return {
+        word: token for token, word in enumerate(sorted(words | {"an", "the", "this", "drawing"}), start=2)
+    }
 
 
 def tokenize(texts: list[str]) -> torch.Tensor:

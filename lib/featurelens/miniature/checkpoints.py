@@ -4,7 +4,6 @@ Half precision halves the repository; the card in that folder says what it costs
 """
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from featurelens import checks, paths
+from featurelens import atomic, checks, paths, stamps
 from featurelens.miniature.recipes import Recipe, recipe, recipes
 from featurelens.miniature.towers import Tower
 from featurelens.miniature.world import names as world_names
@@ -34,6 +33,11 @@ def path(name: str) -> Path:
     return folder / "miniature" / f"{name}.safetensors"
 
 
+def log_path(name: str) -> Path:
+    """Training log of a network, beside its checkpoint."""
+    return path(name).parent / "logs" / f"{name}.csv"
+
+
 def names() -> list[str]:
     """Networks that ship with the project."""
     return [name for name, spec in recipes().items() if spec.shipped]
@@ -41,12 +45,9 @@ def names() -> list[str]:
 
 def save(name: str, tower: Tower, card: dict) -> None:
     """Write a network in half precision, atomically, with its card as metadata."""
-    target = path(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
     half = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in tower.state_dict().items()}
-    partial = target.with_suffix(".partial")
-    save_file(half, partial, metadata={"card": json.dumps(card, sort_keys=True)})
-    os.replace(partial, target)
+    with atomic.replacing(path(name)) as part:
+        save_file(half, part, metadata={"card": json.dumps(card, sort_keys=True)})
 
 
 def card(name: str) -> dict:
@@ -60,9 +61,11 @@ def _open(name: str) -> safe_open:
     if not file.exists():
         raise FileNotFoundError(f"no checkpoint {file.name}: run `featurelens miniature train --only {name}`")
     try:
-        return safe_open(file, framework="pt")
+        return safe_open(stamps.read(file), framework="pt")
     except SafetensorError as error:
-        raise ValueError(f"checkpoint {file.name} is damaged ({error}): restore it or train it again") from None
+        raise ValueError(
+            f"checkpoint {file.name} is damaged ({error}): restore it or train it again"
+        ) from None
 
 
 @cache
@@ -81,5 +84,7 @@ def load(name: str) -> Tower:
     try:
         tower.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"checkpoint {name} holds another network: {str(error).splitlines()[1].strip()}") from None
+        raise ValueError(
+            f"checkpoint {name} holds another network: {str(error).splitlines()[1].strip()}"
+        ) from None
     return tower.float().eval().requires_grad_(False)

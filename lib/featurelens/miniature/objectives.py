@@ -38,7 +38,7 @@ class Batches:
     """Training batches as a function of the step, so that a resumed run sees what it would have seen."""
 
     def __init__(self, data: MiniSet, batch: int, seed: int, *, text: bool) -> None:
-        # A copy in memory: random rows of a memory-mapped file wait for the disk, four times the step itself.
+        # A copy in memory: random rows of a memory-mapped file would wait for the disk.
         self.data = replace(data, x_NHWC=np.array(data.x_NHWC))
         self.batch, self.seed = batch, seed
         self.tokens_NL = captions.tokenize(data.captions()) if text else None

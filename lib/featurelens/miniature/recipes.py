@@ -11,6 +11,8 @@ from featurelens.miniature.world import table
 
 SEEDS = {"resnet": (0, 1, 2), "vit": (0,)}
 BATCH = 256
+# The network whose mistakes make up the `adversarial` set, as a ResNet-50 did for ImageNet-A.
+REFERENCE = "reference-resnet"
 
 
 @dataclass(frozen=True)

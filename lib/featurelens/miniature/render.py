@@ -27,17 +27,26 @@ def palette() -> Tensor:
 
 @cache
 def _scene_colours() -> tuple[Tensor, Tensor, Tensor]:
-    scenes = table("scenes")
-    colour = dict(zip(table("colours").name, palette(), strict=True))
-    upper, lower = (
-        torch.stack([colour[n] + m * (1 - colour[n]) for n, m in zip(scenes[k], scenes[f"{k}_mix"], strict=True)])
-        for k in ("upper", "lower")
-    )
-    return upper, lower, torch.tensor(scenes.horizon.to_numpy(dtype="float32"))
+    """Upper and lower colour of every scene, (scenes, 3), and the height of its horizon."""
+    scenes, order = table("scenes"), list(table("colours").name)
+
+    def half(name: str) -> Tensor:
+        colour = palette()[[order.index(colour) for colour in scenes[name]]]
+        white = torch.tensor(scenes[f"{name}_mix"].to_numpy(dtype="float32"))[:, None]
+        return colour + white * (1 - colour)
+
+    return half("upper"), half("lower"), torch.tensor(scenes.horizon.to_numpy(dtype="float32"))
 
 
 def _paint(flat_N3: Tensor) -> Tensor:
+    """One colour per picture, shaped to spread over its pixels."""
     return flat_N3[:, :, None, None]
+
+
+def _paints(pictures: Pictures, shape: Shape) -> Tensor:
+    """The object's two colours, each where its parts have it."""
+    second = shape.second_NHW[:, None]
+    return _paint(palette()[pictures.colour]) * (1 - second) + _paint(palette()[pictures.colour2]) * second
 
 
 def _background(pictures: Pictures, height: int, width: int, noise: Tensor) -> Tensor:
@@ -56,10 +65,9 @@ def _background(pictures: Pictures, height: int, width: int, noise: Tensor) -> T
 
 def _object(pictures: Pictures, shape: Shape, noise: Tensor) -> Tensor:
     """Paint, texture and material of the object on the whole canvas (its cover is applied later)."""
-    second = shape.second_NHW[:, None]
-    rgb = _paint(palette()[pictures.colour]) * (1 - second) + _paint(palette()[pictures.colour2]) * second
+    rgb = _paints(pictures, shape)
     ink = ((rgb * _LUMA).sum(1, keepdim=True) < 0.42).float() * 0.95
-    pattern = surfaces.texture(pictures, shape.u_NHW, shape.v_NHW)[:, None] * (1 - second)
+    pattern = surfaces.texture(pictures, shape.u_NHW, shape.v_NHW)[:, None] * (1 - shape.second_NHW[:, None])
     rgb = rgb + 0.62 * pattern * (ink - rgb)
     return rgb + surfaces.material(pictures, shape.u_NHW, shape.v_NHW, noise)[:, None]
 
@@ -89,15 +97,13 @@ def _sketch(pictures: Pictures, shape: Shape, noise: Tensor) -> Tensor:
 def _painting(pictures: Pictures, shape: Shape, noise: Tensor) -> Tensor:
     rgb = F.avg_pool2d(F.pad(_photo(pictures, shape, noise), (1, 1, 1, 1), mode="replicate"), 3, 1)
     x, y = shapes.canvas(*noise.shape[1:])
-    strokes = 0.12 * (surfaces._wave(5 * x + 3 * y + pictures.phase[:, 1, None, None]) - 0.5)
+    strokes = 0.12 * (surfaces.wave(5 * x + 3 * y + pictures.phase[:, 1, None, None]) - 0.5)
     return ((rgb + strokes[:, None]) * 4).round() / 4
 
 
 def _cartoon(pictures: Pictures, shape: Shape, noise: Tensor) -> Tensor:
-    second, upper = shape.second_NHW[:, None], _scene_colours()[0]
-    paint = _paint(palette()[pictures.colour]) * (1 - second) + _paint(palette()[pictures.colour2]) * second
-    rgb = _paint(0.5 + 0.5 * upper[pictures.scene])
-    rgb = rgb + shape.cover_NHW[:, None] * (1.15 * paint - rgb)
+    rgb = _paint(0.5 + 0.5 * _scene_colours()[0][pictures.scene])
+    rgb = rgb + shape.cover_NHW[:, None] * (1.15 * _paints(pictures, shape) - rgb)
     return rgb * (1 - shape.ink_NHW[:, None])
 
 
@@ -111,9 +117,12 @@ def _mosaic(pictures: Pictures, shape: Shape, noise: Tensor) -> Tensor:
 def _embroidery(pictures: Pictures, shape: Shape, noise: Tensor) -> Tensor:
     second, lower = shape.second_NHW[:, None], _scene_colours()[1]
     paint = _paint(palette()[pictures.colour]) * (1 - second) + _paint(palette()[pictures.colour2]) * second
-    rgb = _paint(0.6 + 0.4 * lower[pictures.scene]) * (1 - shape.cover_NHW[:, None]) + paint * shape.cover_NHW[:, None]
+    rgb = (
+        _paint(0.6 + 0.4 * lower[pictures.scene]) * (1 - shape.cover_NHW[:, None])
+        + paint * shape.cover_NHW[:, None]
+    )
     x, y = shapes.canvas(*noise.shape[1:])
-    stitch = 0.72 + 0.4 * surfaces._wave(8 * x + 8 * y)
+    stitch = 0.72 + 0.4 * surfaces.wave(8 * x + 8 * y)
     return (rgb - 0.4 * shape.ink_NHW[:, None]) * stitch
 
 

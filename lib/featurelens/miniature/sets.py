@@ -1,11 +1,10 @@
 """The miniature's image sets: `base`, its shifts, and the captioned `web`.
 
-Rendered once into a memory-mapped file under the cache folder; the file's name carries a hash of the
-world's tables and code, so a changed world is never read from a stale file.
+Rendered once into a memory-mapped file under the cache folder; the file's name carries a hash of sample
+pictures, so a changed world is never read from a stale file.
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ import pandas as pd
 import torch
 from rich.progress import track
 
-from featurelens import checks, paths
+from featurelens import atomic, checks, paths, stamps
 from featurelens.miniature import captions, render, world
 
 SHIFTS = ("v2", "rendition", "sketch", "objectnet", "adversarial")
@@ -23,7 +22,7 @@ _BLOCK = 4096
 
 
 def names() -> list[str]:
-    """Names of the image sets: the rows of `image_sets.csv`, and ``adversarial``, which is chosen from one."""
+    """Names of the image sets: the rows of `image_sets.csv`, and ``adversarial``, picked from one of them."""
     return [*world.table("image_sets").name, "adversarial"]
 
 
@@ -60,32 +59,33 @@ class MiniSet:
 
 @cache
 def fingerprint() -> str:
-    """Hash of everything that decides a pixel: tables and renderer."""
-    folder = Path(__file__).parent
-    code = [folder / f"{name}.py" for name in ("draws", "world", "shapes", "surfaces", "render")]
-    tables = [folder / "tables" / f"{n}.csv" for n in ("parts", "words", "colours", "scenes", "habits", "image_sets")]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in code + tables)).hexdigest()[:12]
+    """Hash of what the world looks like: a few pictures of every set, so a changed pixel changes it."""
+    probe = [
+        render.render(name, torch.arange(48)).numpy().tobytes() for name in world.table("image_sets").name
+    ]
+    return hashlib.sha256(b"".join(probe)).hexdigest()[:12]
 
 
-def adversarial_index() -> torch.Tensor:
-    """Pictures of ``candidates`` that the reference network gets wrong (`data/miniature/adversarial.csv`)."""
-    return torch.tensor(pd.read_csv(paths.data() / "miniature" / "adversarial.csv")["index"].to_numpy())
+def adversarial_path() -> Path:
+    """Table of the pictures of ``candidates`` that make up ``adversarial``."""
+    return paths.data() / "miniature" / "adversarial.csv"
+
+
+def _adversarial_index() -> torch.Tensor:
+    return torch.tensor(pd.read_csv(stamps.read(adversarial_path()))["index"].to_numpy())
 
 
 def _rendered(name: str, index_N: torch.Tensor, height: int, width: int) -> np.ndarray:
     key = hashlib.sha256(index_N.numpy().tobytes()).hexdigest()[:8]
     path = paths.cache() / "miniature" / f"{name}-{height}x{width}-{fingerprint()}-{key}.npy"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        shape = (len(index_N), height, width, 3)
-        out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        starts = range(0, len(index_N), _BLOCK)
-        for start in track(starts, f"rendering {name}", transient=True, disable=len(starts) < 4):
-            block = slice(start, start + _BLOCK)
-            out[block] = render.render(name, index_N[block], height, width).numpy()
-        out.flush()
-        os.replace(partial, path)
+        shape, starts = (len(index_N), height, width, 3), range(0, len(index_N), _BLOCK)
+        with atomic.replacing(path) as part:
+            out = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+            for start in track(starts, f"rendering {name}", transient=True, disable=len(starts) < 4):
+                block = slice(start, start + _BLOCK)
+                out[block] = render.render(name, index_N[block], height, width).numpy()
+            out.flush()
     return np.load(path, mmap_mode="r")
 
 
@@ -97,6 +97,8 @@ def load(name: str, *, limit: int | None = None, height: int = 32, width: int = 
     """
     checks.known("miniature image set", name, names())
     source = "candidates" if name == "adversarial" else name
-    index_N = adversarial_index() if name == "adversarial" else torch.arange(int(world.set_row(name)["size"]))
+    index_N = (
+        _adversarial_index() if name == "adversarial" else torch.arange(int(world.set_row(name)["size"]))
+    )
     index_N = index_N[:limit]
     return MiniSet(name, _rendered(source, index_N, height, width), world.sample(source, index_N))

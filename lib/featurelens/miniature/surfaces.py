@@ -13,7 +13,7 @@ from featurelens.miniature.world import Pictures, names
 Tensor = torch.Tensor
 
 
-def _wave(x: Tensor) -> Tensor:
+def wave(x: Tensor) -> Tensor:
     """Triangle wave of period 1 in [0, 1]."""
     return (2 * (x - (x + 0.5).floor())).abs()
 
@@ -30,34 +30,36 @@ def _cell_dots(u: Tensor, v: Tensor) -> Tensor:
 # Texture of the object, in object coordinates: 1 is the texture's ink, 0 the paint.
 TEXTURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "plain": lambda u, v: torch.zeros_like(u),
-    "striped": lambda u, v: _step(_wave(2.2 * u)),
-    "banded": lambda u, v: _step(_wave(2.2 * v)),
+    "striped": lambda u, v: _step(wave(2.2 * u)),
+    "banded": lambda u, v: _step(wave(2.2 * v)),
     "dotted": lambda u, v: _cell_dots(2.6 * u, 2.6 * v),
-    "chequered": lambda u, v: _step((_step(_wave(1.5 * u)) - _step(_wave(1.5 * v))).abs()),
-    "zigzagged": lambda u, v: _step(_wave(2.2 * v + 0.55 * _wave(2.0 * u))),
-    "grid": lambda u, v: torch.maximum(_step(1.3 * _wave(2.6 * u) - 0.35), _step(1.3 * _wave(2.6 * v) - 0.35)),
+    "chequered": lambda u, v: _step((_step(wave(1.5 * u)) - _step(wave(1.5 * v))).abs()),
+    "zigzagged": lambda u, v: _step(wave(2.2 * v + 0.55 * wave(2.0 * u))),
+    "grid": lambda u, v: torch.maximum(_step(1.3 * wave(2.6 * u) - 0.35), _step(1.3 * wave(2.6 * v) - 0.35)),
 }
 
 # Material of the object: brightness added to the paint, given coordinates and pixel noise.
 MATERIALS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "paper": lambda u, v, noise: torch.zeros_like(u),
-    "metal": lambda u, v, noise: 0.85 * (1 - 3.2 * (u + v - 0.15).abs()).clamp(0, 1) - 0.16 * _wave(0.7 * (u + v)),
+    "metal": lambda u, v, noise: (
+        0.85 * (1 - 3.2 * (u + v - 0.15).abs()).clamp(0, 1) - 0.16 * wave(0.7 * (u + v))
+    ),
     "glass": lambda u, v, noise: 0.3 * (1 - 5 * (u - 0.35).abs()).clamp(0, 1),
     "wool": lambda u, v, noise: 0.17 * noise,
-    "wood": lambda u, v, noise: 0.24 * (_wave(0.9 * u + 4.2 * v + 0.5 * _wave(1.3 * u)) - 0.6),
+    "wood": lambda u, v, noise: 0.24 * (wave(0.9 * u + 4.2 * v + 0.5 * wave(1.3 * u)) - 0.6),
     "stone": lambda u, v, noise: 0.34 * ((noise > 0.9).float() - (noise < -0.7).float()),
 }
 
 # Pattern of the scene, on the canvas, given a phase per picture and pixel noise: brightness added.
 SCENES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    "clouds": lambda x, y, p, noise: 0.5 * _step(_wave(0.6 * x + p) * _wave(1.1 * y + 3 * p) * 1.5),
-    "waves": lambda x, y, p, noise: 0.3 * _step(_wave(3 * y + 0.35 * _wave(2 * x + p))) * (y < 0.1),
-    "trunks": lambda x, y, p, noise: -0.35 * _step(_wave(2.1 * x + p)) * (y > -0.55) + 0.07 * noise,
-    "dunes": lambda x, y, p, noise: -0.22 * _step(_wave(1.6 * y + 0.5 * x + p)) * (y < -0.1),
-    "windows": lambda x, y, p, noise: 0.45 * _step(_wave(2.8 * x + p)) * _step(_wave(2.8 * y)) * (y > -0.5),
+    "clouds": lambda x, y, p, noise: 0.5 * _step(wave(0.6 * x + p) * wave(1.1 * y + 3 * p) * 1.5),
+    "waves": lambda x, y, p, noise: 0.3 * _step(wave(3 * y + 0.35 * wave(2 * x + p))) * (y < 0.1),
+    "trunks": lambda x, y, p, noise: -0.35 * _step(wave(2.1 * x + p)) * (y > -0.55) + 0.07 * noise,
+    "dunes": lambda x, y, p, noise: -0.22 * _step(wave(1.6 * y + 0.5 * x + p)) * (y < -0.1),
+    "windows": lambda x, y, p, noise: 0.45 * _step(wave(2.8 * x + p)) * _step(wave(2.8 * y)) * (y > -0.5),
     "stars": lambda x, y, p, noise: 0.85 * (noise > 1.75) * (y > -0.7),
     "flakes": lambda x, y, p, noise: -0.35 * _cell_dots(2.3 * x + p, 2.3 * y + 3 * p),
-    "boards": lambda x, y, p, noise: -0.25 * _step(1.2 * _wave(2.5 * x + p) - 0.3) * (y < -0.4),
+    "boards": lambda x, y, p, noise: -0.25 * _step(1.2 * wave(2.5 * x + p) - 0.3) * (y < -0.4),
 }
 
 

@@ -54,19 +54,28 @@ def _layers(width: int, depth: int) -> nn.Sequential:
 
 
 class ViT(nn.Module):
-    """Pre-norm vision transformer (Dosovitskiy et al., 2021): class token, learned positions, patches of 8."""
+    """Pre-norm vision transformer (Dosovitskiy et al., 2021) with a class token and learned positions.
 
-    def __init__(self, width: int = 96, depth: int = 3, patch: int = 8, size: int = 32) -> None:
+    Three strided convolutions cut the picture into 4 x 4 tokens, in place of one large patch projection:
+    with so little data and training the latter learns slowly (Xiao et al., 2021, arXiv 2106.14881).
+    """
+
+    def __init__(self, width: int = 96, depth: int = 3) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(3, width, patch, patch)
+        widths = (3, width // 4, width // 2, width)
+        convolutions = [
+            nn.Sequential(nn.Conv2d(i, o, 3, 2, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU())
+            for i, o in zip(widths[:-1], widths[1:], strict=True)
+        ]
+        self.stem = nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(4), nn.Conv2d(width, width, 1))
         self.token = nn.Parameter(0.02 * torch.randn(1, 1, width))
-        self.position = nn.Parameter(0.02 * torch.randn(1, 1 + (size // patch) ** 2, width))
+        self.position = nn.Parameter(0.02 * torch.randn(1, 17, width))
         self.layers, self.norm, self.width = _layers(width, depth), nn.LayerNorm(width), width
 
     def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
         """Final state of the class token, (N, width)."""
-        patches = self.patches(x_NCHW).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.token.expand(len(patches), -1, -1).to(patches), patches], 1)
+        patches = self.stem(x_NCHW).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.token.expand(len(patches), -1, -1), patches], 1)
         return self.norm(self.layers(tokens + self.position)[:, 0])
 
 
@@ -97,18 +106,22 @@ class Tower(nn.Module):
     a learned temperature; the others put a linear layer on ``pre``.
     """
 
-    def __init__(self, backbone: str, *, joint: bool, text: bool, classes: int = 0, width: int | None = None) -> None:
+    def __init__(
+        self, backbone: str, *, joint: bool, text: bool, classes: int = 0, width: int | None = None
+    ) -> None:
         super().__init__()
         make = {"resnet": ResNet, "vit": ViT}[checks.known("backbone", backbone, BACKBONES)]
         self.backbone = make(width) if width else make()
         self.project = nn.Linear(self.backbone.width, JOINT, bias=False) if joint else None
         self.text = TextTower() if text else None
-        self.classifier = nn.Linear(JOINT if joint else self.backbone.width, classes, bias=not joint) if classes else None
+        self.classifier = (
+            nn.Linear(JOINT if joint else self.backbone.width, classes, bias=not joint) if classes else None
+        )
         # CLIP's initial temperature of 0.07 (Radford et al., 2021).
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log()) if joint else None
 
     def encode(self, x_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Features at each point the network has: ``pre`` and, with a projection, ``joint``; not normalised."""
+        """Features, not normalised, at ``pre`` and, if the network has a projection, at ``joint``."""
         pre = self.backbone(x_NCHW)
         return {"pre": pre} if self.project is None else {"pre": pre, "joint": self.project(pre)}
 

@@ -6,14 +6,12 @@ function of its step, so an interrupted run continues as if it had not stopped.
 """
 
 import math
-import os
-from pathlib import Path
 
 import pandas as pd
 import torch
 from rich.progress import track
 
-from featurelens import paths
+from featurelens import atomic, paths
 from featurelens.miniature import checkpoints, evaluate, objectives, sets
 from featurelens.miniature.recipes import BATCH, Recipe, recipe, recipes
 from featurelens.miniature.towers import Tower
@@ -71,11 +69,9 @@ class _Run:
 
     def save(self) -> None:
         """Save the state atomically."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_suffix(".partial")
         parts = {"tower": self.tower.state_dict(), "optimizer": self.optimizer.state_dict()}
-        torch.save({**parts, "step": self.step, "log": self.log}, partial)
-        os.replace(partial, self.file)
+        with atomic.replacing(self.file) as part:
+            torch.save({**parts, "step": self.step, "log": self.log}, part)
 
     def note(self, loss: float) -> None:
         """Append a row to the training log."""
@@ -89,7 +85,9 @@ class _Run:
         self.tower.train()
         loss = objectives.loss(self.tower, x_NCHW.to(memory_format=torch.channels_last), target)
         if not loss.isfinite():
-            raise FloatingPointError(f"{self.spec.name}: loss is {loss.item()} at step {self.step}, expected a number")
+            raise FloatingPointError(
+                f"{self.spec.name}: loss is {loss.item()} at step {self.step}, expected a number"
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
         self.optimizer.step()
@@ -98,11 +96,6 @@ class _Run:
             self.tower.log_scale.data.clamp_(max=objectives.MAX_LOG_SCALE)
         self.step += 1
         return loss.item()
-
-
-def log_path(name: str) -> Path:
-    """Training log of a network: beside its checkpoint."""
-    return checkpoints.path(name).parent / "logs" / f"{name}.csv"
 
 
 def train(name: str) -> None:
@@ -122,9 +115,8 @@ def train(name: str) -> None:
                 run.note(loss)
             if run.step % _SAVE_EVERY == 0:
                 run.save()
-    facts = {"recipe": {k: v for k, v in vars(spec).items()}, "torch": torch.__version__, "world": sets.fingerprint()}
-    log_path(name).parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(run.log).to_csv(log_path(name), index=False)
+    facts = {"recipe": vars(spec), "torch": torch.__version__, "world": sets.fingerprint()}
+    atomic.write_text(checkpoints.log_path(name), pd.DataFrame(run.log).to_csv(index=False))
     checkpoints.save(name, run.tower, facts)
     run.file.unlink(missing_ok=True)
 
@@ -132,3 +124,15 @@ def train(name: str) -> None:
 def pending() -> list[str]:
     """Networks without a checkpoint, in the order in which they can be trained."""
     return [name for name in recipes() if not checkpoints.path(name).exists()]
+
+
+def write_tables() -> None:
+    """Write what trained networks leave behind in ``data/miniature/``: ``adversarial`` and the baselines.
+
+    Raises:
+        FileNotFoundError: the reference or a baseline network has not been trained on this machine.
+    """
+    chosen = evaluate.adversarial_table()
+    atomic.write_text(sets.adversarial_path(), chosen.to_csv(index=False))
+    rows = evaluate.baseline_table()
+    atomic.write_text(evaluate.baselines_path(), rows.round(6).to_csv(index=False))

@@ -30,7 +30,7 @@ def table(name: str) -> pd.DataFrame:
 
 @cache
 def names(kind: str) -> tuple[str, ...]:
-    """Names of one kind (``object``, ``texture``, ``material``, ``scene``, ``style``, ``colour``), in order."""
+    """Names of one kind of attribute (one of ``KINDS``), in the order that integer attributes index."""
     words = table("words")
     return tuple(words.name[words.kind == checks.known("kind", kind, KINDS)])
 
