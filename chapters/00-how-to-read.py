@@ -136,6 +136,58 @@ print(results.caption(vectors))
 # the two halves of the figure belong together: {doc}`02-outlier-features` looks at more, among them one that does not fit.
 
 # %% [markdown]
+# (miniature-world)=
+# ## A laboratory: the miniature world
+#
+# Real models differ in data, size, loss and people, all at once. To see what a cause does on its own, this book
+# keeps a small world where everything is under control. A program draws an object with nameable parts, in a
+# material, a texture and two colours, before a scene, in a style. Which pixels belong to which concept is known,
+# and so is a caption.
+
+# %% tags=["hide-input"]
+import torch
+
+from featurelens.figures import gallery
+
+SETS = {
+    "base-val": "base",
+    "v2": "v2",
+    "rendition": "rendition",
+    "sketch": "sketch",
+    "objectnet": "objectnet",
+    "adversarial": "adversarial",
+}
+
+# %% mystnb={"figure": {"name": "fig-gallery", "caption": "The miniature's test sets, one class a column, drawn at 64 x 64 pixels; the networks see 32 x 32."}, "image": {"alt": "Six rows of small generated pictures, one column for each of twelve classes from house to key. The base, v2, objectnet and adversarial rows are photograph-like, with textured objects before scenes; the rendition row shows cartoons, mosaics, embroidery and neon signs; the sketch row shows black outlines on white."}}
+gallery.gallery(SETS)
+
+# %% [markdown]
+# The sets have the roles of ImageNet's. `base` is photograph-like, and its classes have habits: two boats
+# of three are at sea. `v2` is drawn anew with slightly other settings, `objectnet` breaks the habits
+# and the poses, `rendition` and `sketch` change the style. `adversarial` holds the pictures that one
+# supervised network got wrong, as ImageNet-A was filtered against a ResNet-50 {cite:p}`hendrycks2021a`.
+#
+# A seventh set, `web`, mixes all styles and comes with captions:
+
+# %% mystnb={"figure": {"name": "fig-captions", "caption": "Five pairs of the web set. Captions use synonyms and leave out attributes at random."}, "image": {"alt": "Five generated pictures with a caption below each: among them a spotted car in front of clouds, a watercolour of a flower, a neon mushroom and a cartoon boat."}}
+gallery.captioned("web", torch.tensor([1, 4, 8, 18, 21]))
+
+# %% [markdown]
+# Six {term}`regimes <regime>` train the same two networks, a small ResNet and a small vision transformer:
+#
+# | regime | learns from | role |
+# | --- | --- | --- |
+# | `clip-web` | captions of the web set | zero-shot CLIP |
+# | `clip-captions` | captions of base pictures only | CLIP on ImageNet-Captions |
+# | `supervised` | labels of base | the ordinary classifier |
+# | `supervised-web` | labels of the web set | the data of `clip-web` without its language |
+# | `finetuned` | `clip-web`, then labels of base | finetuned CLIP |
+# | `random-init` | nothing | the architecture alone |
+#
+# Every chapter asks its question of all of them. The recipes are in the table `regimes.csv` of the library, the
+# checkpoints in `data/miniature/`, and `featurelens miniature train --only NAME` trains any of them again.
+
+# %% [markdown]
 # ## How a page is made
 #
 # Each page has the same form: what you will learn; a numbered claim; the code that measures it; a figure with a

@@ -6,10 +6,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import pytest
-from featurelens.scales import Unreachable
 
 from featurelens import published
 from featurelens.checks import UnknownNameError
+from featurelens.scales import Unreachable
 
 CONTENT = b"model,val\nresnet50,76.13\n"
 PATH = "owner/repository/0000/table.csv"

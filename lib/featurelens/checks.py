@@ -46,11 +46,13 @@ def features(h_ND: torch.Tensor, what: str = "features") -> torch.Tensor:
     if not h_ND.is_floating_point():
         raise TypeError(f"{what}: expected a floating dtype, found {str(h_ND.dtype).removeprefix('torch.')}")
     if h_ND.ndim != 2 or 0 in h_ND.shape:
-        raise ValueError(f"{what}: expected a non-empty matrix (images x features), found {tuple(h_ND.shape)}")
+        found = tuple(h_ND.shape)
+        raise ValueError(f"{what}: expected a non-empty matrix (images x features), found {found}")
     if h_ND.dtype in (torch.float16, torch.bfloat16):
         h_ND = h_ND.float()
     # One sum is finite exactly when no entry is NaN or infinite, unless it overflows: look closer only then.
     if not torch.isfinite(h_ND.sum()) and not (ok_N := torch.isfinite(h_ND).all(1)).all():
         bad = (~ok_N).nonzero().flatten()
-        raise ValueError(f"{what}: expected finite numbers, found NaN or inf in {len(bad)} rows, first row {bad[0]}")
+        found = f"NaN or inf in {len(bad)} rows, first row {bad[0]}"
+        raise ValueError(f"{what}: expected finite numbers, found {found}")
     return h_ND

@@ -9,7 +9,7 @@ import typer
 from featurelens import scales
 from featurelens.checks import UnknownNameError
 
-EXPECTED = (UnknownNameError, scales.Unreachable, FileNotFoundError, ValueError)
+EXPECTED = (UnknownNameError, scales.Unreachable, FileNotFoundError, FloatingPointError, ValueError)
 
 
 class App(typer.Typer):

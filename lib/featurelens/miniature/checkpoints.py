@@ -3,6 +3,7 @@
 Half precision halves the repository; the card in that folder says what it costs in accuracy.
 """
 
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,14 @@ def _open(name: str) -> safe_open:
         raise ValueError(
             f"checkpoint {file.name} is damaged ({error}): restore it or train it again"
         ) from None
+
+
+def checksums() -> str:
+    """SHA-256 of every shipped file in ``data/miniature/``, one a line, as ``sha256sum`` prints them."""
+    folder = paths.data() / "miniature"
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".csv"))
+    hashes = (hashlib.sha256(p.read_bytes()).hexdigest() for p in files)
+    return "".join(f"{h}  {p.relative_to(folder).as_posix()}\n" for h, p in zip(hashes, files, strict=True))
 
 
 @cache

@@ -4,6 +4,8 @@ Widths are those of a toy; the structure is that of the real ones. A tower gives
 ``pre``, the pooled output of the backbone, and ``joint``, after the projection shared with the text.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -65,7 +67,7 @@ class ViT(nn.Module):
         widths = (3, width // 4, width // 2, width)
         convolutions = [
             nn.Sequential(nn.Conv2d(i, o, 3, 2, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU())
-            for i, o in zip(widths[:-1], widths[1:], strict=True)
+            for i, o in pairwise(widths)
         ]
         self.stem = nn.Sequential(*convolutions, nn.AdaptiveAvgPool2d(4), nn.Conv2d(width, width, 1))
         self.token = nn.Parameter(0.02 * torch.randn(1, 1, width))

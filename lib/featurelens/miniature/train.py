@@ -85,9 +85,8 @@ class _Run:
         self.tower.train()
         loss = objectives.loss(self.tower, x_NCHW.to(memory_format=torch.channels_last), target)
         if not loss.isfinite():
-            raise FloatingPointError(
-                f"{self.spec.name}: loss is {loss.item()} at step {self.step}, expected a number"
-            )
+            found = f"found {loss.item()} at step {self.step}"
+            raise FloatingPointError(f"{self.spec.name}: expected a finite loss, {found}")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
         self.optimizer.step()
@@ -115,7 +114,7 @@ def train(name: str) -> None:
                 run.note(loss)
             if run.step % _SAVE_EVERY == 0:
                 run.save()
-    facts = {"recipe": vars(spec), "torch": torch.__version__, "world": sets.fingerprint()}
+    facts = {"recipe": vars(spec), "torch": torch.__version__, "data": sets.fingerprint(spec.data)}
     atomic.write_text(checkpoints.log_path(name), pd.DataFrame(run.log).to_csv(index=False))
     checkpoints.save(name, run.tower, facts)
     run.file.unlink(missing_ok=True)
@@ -127,7 +126,7 @@ def pending() -> list[str]:
 
 
 def write_tables() -> None:
-    """Write what trained networks leave behind in ``data/miniature/``: ``adversarial`` and the baselines.
+    """Write the tables of ``data/miniature/``: ``adversarial``, the baselines' accuracies, checksums.
 
     Raises:
         FileNotFoundError: the reference or a baseline network has not been trained on this machine.
@@ -136,3 +135,4 @@ def write_tables() -> None:
     atomic.write_text(sets.adversarial_path(), chosen.to_csv(index=False))
     rows = evaluate.baseline_table()
     atomic.write_text(evaluate.baselines_path(), rows.round(6).to_csv(index=False))
+    atomic.write_text(sets.adversarial_path().with_name("checksums.txt"), checkpoints.checksums())
