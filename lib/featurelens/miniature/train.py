@@ -115,7 +115,8 @@ def train(name: str) -> None:
             if run.step % _SAVE_EVERY == 0:
                 run.save()
     facts = {"recipe": vars(spec), "torch": torch.__version__, "data": sets.fingerprint(spec.data)}
-    atomic.write_text(checkpoints.log_path(name), pd.DataFrame(run.log).to_csv(index=False))
+    if run.log:
+        atomic.write_text(checkpoints.log_path(name), pd.DataFrame(run.log).to_csv(index=False))
     checkpoints.save(name, run.tower, facts)
     run.file.unlink(missing_ok=True)
 
