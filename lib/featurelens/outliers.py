@@ -88,7 +88,7 @@ def profile(names: Sequence[str]) -> pd.DataFrame:
     for name in names:
         h_ND = published_features.load(name).double()
         d_ND = h_ND - h_ND.mean(1, keepdim=True)
-        z_D = (d_ND / d_ND.square().mean(1, keepdim=True).sqrt()).abs().median(0).values.numpy()
+        z_D = (d_ND / d_ND.square().mean(1, keepdim=True).sqrt()).abs().median(0).values.numpy().round(4)
         parts.append(pd.DataFrame({"name": name, "coordinate": np.arange(len(z_D)), "z": z_D}))
     return pd.concat(parts, ignore_index=True)
 

@@ -154,9 +154,10 @@ def training(curves: pd.DataFrame, points: dict[str, str]) -> Figure:
             ax.plot(rows["step"], rows[f"kurtosis_{point}"], label=named, **style)
         ax.axhline(GAUSSIAN, color="black", lw=1, ls="--", zorder=0)
         ax.set(title=title, xlabel="training step", yscale="log")
-        _log_ticks(ax, (2, 3, 5, 10, 20, 50), vertical=True)
+        _log_ticks(ax, (2, 3, 4, 5, 6, 8, 10, 20, 50), vertical=True)
     axes[0].set(ylabel="mean kurtosis (log scale)")
-    axes[0].legend(fontsize="small")
+    # The joint space has room, and fewer regimes: the key of the first panel names them all.
+    axes[-1].legend(*axes[0].get_legend_handles_labels(), fontsize="small", loc="upper right")
     return figure
 
 
