@@ -1,4 +1,4 @@
-"""Rendering 4,096 pictures of the miniature's web set at 32 x 32. Bar: 3,000 pictures a second on two cores."""
+"""Rendering 4,096 pictures of the web set at 32 x 32. Bar: 3,000 pictures a second on two cores."""
 
 import pandas as pd
 import torch
