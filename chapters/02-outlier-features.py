@@ -592,9 +592,9 @@ figures.accuracy(live, SETS)
 
 # %% [markdown]
 # Kurtosis moves by a few points while accuracy falls from 87 % to 16 %: it is a property of the network,
-# not of its success on the images at hand. The share does move. On edge drawings, which look all alike to a
-# network, a detector of "line on white" fires in each of them and begins to look like an outlier. So
-# measure on images that are *varied*.
+# not of its success on the images at hand. The share does move. On edges and silhouettes, which look all
+# alike to a network, a detector of "shape on white" fires in each of them and begins to look like an
+# outlier. So measure on images that are *varied*.
 
 # %% [markdown]
 # ## Does storage precision matter?
