@@ -35,14 +35,14 @@ def captioned(image_set: str, index_N: torch.Tensor, pixels: int = 96) -> Figure
     """Some pictures of an image set with their captions below."""
     pictures = sample(image_set, index_N)
     rendered, texts = render.render_pictures(pictures, pixels, pixels), captions.captions(pictures)
-    figure, axes = plots.subplots(1, len(texts), size=(1.75 * len(texts), 2.2))
+    figure, axes = plots.subplots(1, len(texts), size=(1.5 * len(texts), 2.2))
     for ax, picture, text in zip(axes, rendered, texts, strict=True):
         ax.imshow(picture.numpy(), interpolation="nearest")
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
-        ax.set_xlabel(_wrapped(text), fontsize="x-small")
+        ax.set_xlabel(_wrapped(text), fontsize="small")
     return figure
 
 
-def _wrapped(text: str, width: int = 24) -> str:
+def _wrapped(text: str, width: int = 19) -> str:
     return "\n".join(textwrap.wrap(text.replace(" ,", ",").replace(" :", ":"), width))
