@@ -74,7 +74,8 @@ def test_stored_table_says_where_it_comes_from(path):
     name, scale = path.stem.rsplit(".", 1)
     frame = results.read(name, scale)
     assert scale in scales.SCALES and set(frame["scale"]) == {scale}
-    assert any(name.startswith(page.name) for page in PAGES), "named after its chapter"
+    number = name.partition("-")[0]
+    assert any(page.name.startswith(f"{number}-") for page in PAGES), "begins with its chapter's number"
     assert not frame[list(results.PROVENANCE)].isna().any(axis=None)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", frame["computed_on"][0])
 
