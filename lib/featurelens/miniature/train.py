@@ -97,23 +97,32 @@ class _Run:
         return loss.item()
 
 
+def _fit(run: _Run) -> None:
+    """All steps that are left, with notes and saved states on the way."""
+    spec = run.spec
+    batches = objectives.Batches(sets.load(spec.data), BATCH, spec.seed, text=run.tower.text is not None)
+    at = {round(spec.steps * (i / _LOGS) ** 2) for i in range(1, _LOGS + 1)}
+    if run.step == 0:
+        run.note(float("nan"))
+    for _ in track(range(run.step, spec.steps), spec.name, show_speed=True):
+        loss = run.advance(batches)
+        if run.step in at:
+            run.note(loss)
+        if run.step % _SAVE_EVERY == 0:
+            run.save()
+
+
 def train(name: str) -> None:
     """Train one network of the zoo, or go on with it, and write its checkpoint and log."""
     spec = recipe(name)
-    torch.set_flush_denormal(True)
     run = _Run(spec)
     run.restore()
     if spec.steps:
-        batches = objectives.Batches(sets.load(spec.data), BATCH, spec.seed, text=run.tower.text is not None)
-        at = {round(spec.steps * (i / _LOGS) ** 2) for i in range(1, _LOGS + 1)}
-        if run.step == 0:
-            run.note(float("nan"))
-        for _ in track(range(run.step, spec.steps), name, show_speed=True):
-            loss = run.advance(batches)
-            if run.step in at:
-                run.note(loss)
-            if run.step % _SAVE_EVERY == 0:
-                run.save()
+        torch.set_flush_denormal(True)  # of the whole process, so it is undone below
+        try:
+            _fit(run)
+        finally:
+            torch.set_flush_denormal(False)
     facts = {"recipe": vars(spec), "torch": torch.__version__, "data": sets.fingerprint(spec.data)}
     if run.log:
         atomic.write_text(checkpoints.log_path(name), pd.DataFrame(run.log).to_csv(index=False))
