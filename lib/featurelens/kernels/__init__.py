@@ -1,5 +1,16 @@
 """Pure functions on feature tensors: no files, no globals, no progress bars; torch and numpy only."""
 
+from featurelens.kernels.directions import (
+    Concentration,
+    Directions,
+    concentration,
+    directions,
+    importance,
+    importance_plain,
+    overlap,
+    random_head,
+    reduced_rank,
+)
 from featurelens.kernels.moments import (
     activation_kurtosis,
     activation_kurtosis_plain,
@@ -7,11 +18,24 @@ from featurelens.kernels.moments import (
     outlier_coordinates,
     random_rotation,
 )
+from featurelens.kernels.pruning import pruning_curve, pruning_curve_plain, pruning_curves
 
 __all__ = [
+    "Concentration",
+    "Directions",
     "activation_kurtosis",
     "activation_kurtosis_plain",
+    "concentration",
+    "directions",
+    "importance",
+    "importance_plain",
     "kurtosis_contributions",
     "outlier_coordinates",
+    "overlap",
+    "pruning_curve",
+    "pruning_curve_plain",
+    "pruning_curves",
+    "random_head",
     "random_rotation",
+    "reduced_rank",
 ]
