@@ -73,12 +73,11 @@ def _miniature():
 
 def _miniature_head(tower: nn.Module) -> LinearHead | None:
     """Classifier or zero-shot head of a miniature network; None for an untrained one."""
-    from featurelens.miniature import evaluate, world
+    from featurelens.miniature import objectives, world
 
     if tower.text is None and tower.classifier is None:
         return None
-    point, w_CD, b_C = evaluate.head(tower, world.names("object"))
-    return LinearHead(w_CD, b_C, point)
+    return objectives.head(tower, world.names("object"))
 
 
 def _timm(model: str) -> nn.Module:

@@ -53,4 +53,4 @@ def test_a_caption_without_a_known_word_is_refused():
     with pytest.raises(ValueError, match="no known word in caption 'xyzzy'"):
         captions.tokenize(["a house", "xyzzy"])
     with pytest.raises(KeyError, match="did you mean umbrella"):
-        captions.prompts("umbrela", ["a {}"])
+        captions.word("umbrela")

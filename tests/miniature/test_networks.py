@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from featurelens.miniature import checkpoints, objectives, recipes, sets
+from featurelens import heads
+from featurelens.miniature import captions, checkpoints, objectives, recipes, sets
 from featurelens.miniature.towers import BACKBONES, JOINT, Tower
 
 
@@ -44,6 +45,27 @@ def test_contrastive_loss_against_a_loop():
     assert objectives.contrastive_loss(image_ND, text_ND, log_scale).item() == pytest.approx(
         total / 10, rel=1e-5
     )
+
+
+def test_a_zero_shot_head_is_made_of_the_networks_own_text_features():
+    tower = checkpoints.load("clip-web-resnet-s0")
+    head = objectives.head(tower, ("mug", "car"))
+    for row, word in zip(head.w_CD, ("mug", "car"), strict=True):
+        texts = [tower.text(captions.tokenize([t.format(word)])) for t in objectives.TEMPLATES]
+        mean = torch.stack([text[0] / text.norm() for text in texts]).mean(0)
+        torch.testing.assert_close(row, mean / mean.norm())
+    assert head.point == "joint" and head.b_C is None and len(head.w_CD) == 2
+
+
+def test_other_heads_are_the_classifier():
+    pixels = torch.rand(7, 3, 32, 32) * 2 - 1
+    for name, point in (("supervised-resnet-s0", "pre"), ("finetuned-vit-s0", "joint")):
+        tower = checkpoints.load(name)
+        head, h = objectives.head(tower, ()), tower.encode(pixels)
+        assert head.point == point
+        assert heads.predict(h[point], head.w_CD, head.b_C).equal(tower.logits(h).argmax(1))
+    with pytest.raises(ValueError, match="an untrained network has no head"):
+        objectives.head(checkpoints.load("random-init-resnet-s0"), ("mug",))
 
 
 def test_augmentation_moves_and_mirrors_but_keeps_the_picture():

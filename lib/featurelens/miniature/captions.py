@@ -101,7 +101,11 @@ def tokenize(texts: list[str]) -> torch.Tensor:
     return torch.tensor([row + [PAD] * (CONTEXT - len(row)) for row in rows])
 
 
-def prompts(name: str, templates: list[str]) -> list[str]:
-    """Every template filled with the first word of class ``name``, for a zero-shot head."""
+def word(name: str) -> str:
+    """The word for class ``name`` in the prompts of a zero-shot head: the first of its synonyms.
+
+    Raises:
+        UnknownNameError: no such class.
+    """
     checks.known("miniature class", name, names("object"))
-    return [template.format(synonyms()["object", name][0]) for template in templates]
+    return synonyms()["object", name][0]

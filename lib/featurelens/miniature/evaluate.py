@@ -1,17 +1,22 @@
-"""Accuracy and activation kurtosis of miniature networks, as tidy tables."""
+"""Accuracy and activation kurtosis of miniature networks, as tidy tables.
+
+Networks that ship are encoders like any other: their features come from the feature store, so that all
+chapters share one encoding. Only networks in training, and those that do not ship, are encoded here.
+"""
 
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch.nn import functional as F
 
-from featurelens import kernels, paths, stamps
-from featurelens.miniature import checkpoints, objectives, sets
+from featurelens import extract, heads, imagesets, kernels, outliers, paths, stamps, zoo
+from featurelens.heads import LinearHead
+from featurelens.miniature import checkpoints, objectives, sets, world
 from featurelens.miniature.recipes import REFERENCE, Recipe, recipe, recipes
 from featurelens.miniature.towers import Tower
 
+SETS = ("base-val", *sets.SHIFTS)
 _BATCH = 500
 
 
@@ -20,26 +25,6 @@ def encode(tower: Tower, data: sets.MiniSet) -> dict[str, torch.Tensor]:
     """Features of an image set at each point of a network, (N, D) each."""
     parts = [tower.encode(data.pixels(slice(i, i + _BATCH))) for i in range(0, len(data), _BATCH)]
     return {point: torch.cat([part[point] for part in parts]) for point in parts[0]}
-
-
-def head(tower: Tower, classes: tuple[str, ...]) -> tuple[str, torch.Tensor, torch.Tensor | None]:
-    """The head a network classifies with: its feature point, W (C, D) and bias (C), if any.
-
-    A contrastive network's is its zero-shot head; an untrained one has none.
-    """
-    if tower.text is not None:
-        return "joint", objectives.zero_shot_head(tower, classes), None
-    if tower.classifier is None:
-        raise ValueError("an untrained network has no head: expected a classifier or a text tower")
-    point = "pre" if tower.project is None else "joint"
-    return point, tower.classifier.weight, tower.classifier.bias
-
-
-@torch.inference_mode()
-def accuracy(tower: Tower, h: dict[str, torch.Tensor], data: sets.MiniSet) -> float:
-    """Top-1 accuracy (a fraction) of features ``h`` under the network's own head."""
-    point, w_CD, b_C = head(tower, data.classes)
-    return (F.linear(h[point], w_CD, b_C).argmax(1) == data.y_N).float().mean().item()
 
 
 @cache
@@ -53,7 +38,8 @@ def snapshot(tower: Tower) -> dict[str, float]:
     h, data = encode(tower, _snapshot_set()), _snapshot_set()
     out = {f"kurtosis_{point}": kernels.activation_kurtosis(h_ND).mean().item() for point, h_ND in h.items()}
     if tower.classifier is not None or tower.text is not None:
-        out["accuracy"] = accuracy(tower, h, data)
+        head = objectives.head(tower, data.classes)
+        out["accuracy"] = heads.accuracy(h[head.point], head.w_CD, data.y_N, head.b_C)
     if tower.log_scale is not None:
         out["logit_scale"] = tower.log_scale.exp().item()
     return {key: round(value, 4) for key, value in out.items()}
@@ -63,14 +49,12 @@ def _identity(spec: Recipe) -> dict:
     return {"model": spec.name, "regime": spec.regime, "backbone": spec.backbone, "seed": spec.seed}
 
 
-def _accuracies(tower: Tower, spec: Recipe) -> list[dict]:
+def _accuracy(
+    spec: Recipe, image_set: str, head: LinearHead, h_ND: torch.Tensor, y_N: torch.Tensor
+) -> dict[str, str | int | float]:
     kind = "baseline" if spec.regime == "baseline" else "zoo"
-    rows = []
-    for name in ("base-val", *sets.SHIFTS):
-        data = sets.load(name)
-        value = accuracy(tower, encode(tower, data), data)
-        rows.append({**_identity(spec), "image_set": name, "accuracy": value, "kind": kind})
-    return rows
+    value = heads.accuracy(h_ND, head.w_CD, y_N, head.b_C)
+    return {**_identity(spec), "image_set": image_set, "accuracy": value, "kind": kind}
 
 
 def accuracy_table() -> pd.DataFrame:
@@ -79,8 +63,14 @@ def accuracy_table() -> pd.DataFrame:
     Shipped networks are evaluated; those of the baseline line, which do not ship, come from the table
     that ``featurelens miniature baselines`` wrote when they were trained.
     """
-    shipped = [recipe(name) for name in checkpoints.names() if recipe(name).objective != "none"]
-    rows = [row for spec in shipped for row in _accuracies(checkpoints.load(spec.name), spec)]
+    images = {name: imagesets.load(f"miniature/{name}") for name in SETS}
+    trained = (name for name in checkpoints.names() if recipe(name).objective != "none")
+    rows = []
+    for name in trained:
+        encoder = zoo.load(f"miniature/{name}")
+        for image_set in SETS:
+            h_ND, y_N, *_ = extract.features(encoder, images[image_set], point=encoder.head.point)
+            rows.append(_accuracy(recipe(name), image_set, encoder.head, h_ND, y_N))
     return pd.concat([pd.DataFrame(rows), pd.read_csv(stamps.read(baselines_path()))], ignore_index=True)
 
 
@@ -94,8 +84,13 @@ def baseline_table() -> pd.DataFrame:
 
     The reference network is left out: ``adversarial`` holds only pictures that it gets wrong.
     """
-    specs = [spec for spec in recipes().values() if spec.regime == "baseline" and spec.name != REFERENCE]
-    return pd.DataFrame([row for spec in specs for row in _accuracies(checkpoints.load(spec.name), spec)])
+    rows = []
+    for spec in recipes().values():
+        if spec.regime == "baseline" and spec.name != REFERENCE:
+            head = objectives.head(tower := checkpoints.load(spec.name), world.names("object"))
+            for data in map(sets.load, SETS):
+                rows.append(_accuracy(spec, data.name, head, encode(tower, data)[head.point], data.y_N))
+    return pd.DataFrame(rows)
 
 
 def adversarial_table() -> pd.DataFrame:
@@ -112,26 +107,14 @@ def adversarial_table() -> pd.DataFrame:
 
 
 def kurtosis_table() -> pd.DataFrame:
-    """Activation kurtosis of every shipped network at each feature point on ``base-val``, one row per pair.
-
-    ``top_share`` is the share of the kurtosis that the ``top_coordinate`` carries; ``ceiling`` is the
-    largest kurtosis that the width allows.
-    """
-    rows, data = [], sets.load("base-val")
+    """:func:`featurelens.outliers.summary` of every shipped network at each feature point on ``base-val``."""
+    images = imagesets.load("miniature/base-val")
+    rows = []
     for name in checkpoints.names():
-        for point, h_ND in encode(checkpoints.load(name), data).items():
-            by_coordinate_D, width = kernels.kurtosis_contributions(h_ND), h_ND.shape[1]
-            rows.append(
-                {
-                    **_identity(recipe(name)),
-                    "point": point,
-                    "image_set": data.name,
-                    "kurtosis": by_coordinate_D.sum().item(),
-                    "top_share": (by_coordinate_D.max() / by_coordinate_D.sum()).item(),
-                    "top_coordinate": by_coordinate_D.argmax().item(),
-                    "ceiling": width - 2 + 1 / (width - 1),
-                }
-            )
+        encoder = zoo.load(f"miniature/{name}")
+        for point in encoder.dims:
+            summary = outliers.summary(extract.features(encoder, images, point=point).h_ND)
+            rows.append({**_identity(recipe(name)), "point": point, "image_set": "base-val", **summary})
     return pd.DataFrame(rows)
 
 

@@ -1,11 +1,14 @@
-"""What the networks learn: symmetric InfoNCE on captions, or cross-entropy on labels."""
+"""What the networks learn: symmetric InfoNCE on captions, or cross-entropy on labels; and their heads."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from featurelens import heads
+from featurelens.heads import LinearHead
 from featurelens.miniature import captions
 from featurelens.miniature.sets import MiniSet
 from featurelens.miniature.towers import ResNet, Tower
@@ -67,9 +70,17 @@ def loss(tower: Tower, x_NCHW: torch.Tensor, target: torch.Tensor) -> torch.Tens
     return contrastive_loss(h["joint"], tower.text(target), tower.log_scale)
 
 
-@torch.inference_mode()
-def zero_shot_head(tower: Tower, classes: tuple[str, ...]) -> torch.Tensor:
-    """Head of a contrastive network from its own text tower, (C, JOINT), unit rows."""
-    prompts = [captions.tokenize(captions.prompts(name, TEMPLATES)) for name in classes]
-    means = [F.normalize(tower.text(tokens), dim=1).mean(0) for tokens in prompts]
-    return F.normalize(torch.stack(means), dim=1)
+@torch.no_grad()
+def head(tower: Tower, classes: Sequence[str]) -> LinearHead:
+    """The head a network classifies with: its classifier, or the zero-shot head of its own text tower.
+
+    Raises:
+        ValueError: an untrained network has neither.
+    """
+    if tower.text is not None:
+        words = [captions.word(name) for name in classes]
+        w_CD = heads.zero_shot_head(lambda prompts: tower.text(captions.tokenize(prompts)), words, TEMPLATES)
+        return LinearHead(w_CD, None, "joint")
+    if tower.classifier is None:
+        raise ValueError("an untrained network has no head: expected a classifier or a text tower")
+    return LinearHead.of(tower.classifier, "pre" if tower.project is None else "joint")

@@ -12,7 +12,7 @@ import torch
 from rich.progress import track
 
 from featurelens import atomic, paths
-from featurelens.miniature import checkpoints, evaluate, objectives, sets
+from featurelens.miniature import checkpoints, evaluate, objectives, sets, world
 from featurelens.miniature.recipes import BATCH, Recipe, recipe, recipes
 from featurelens.miniature.towers import Tower
 
@@ -45,7 +45,7 @@ def initial(spec: Recipe) -> Tower:
         zero_shot = checkpoints.load(spec.start)
         state = zero_shot.state_dict()
         own = {key: state[key] for key in tower.state_dict() if key in state}
-        own["classifier.weight"] = objectives.zero_shot_head(zero_shot, sets.load("base-val").classes)
+        own["classifier.weight"] = objectives.head(zero_shot, world.names("object")).w_CD
         tower.load_state_dict(own)
     return tower
 
