@@ -927,4 +927,4 @@ pd.concat([best_control, rivals.nlargest(3, "er")])[["model", "acc_in", "acc_shi
 # without any shifted picture.
 
 # %%
-_ = book.write()
+book.write()

@@ -30,12 +30,6 @@ from featurelens.miniature import evaluate
 plots.use_style()
 book = claims.Claims("02-outlier-features")
 
-
-def record(name, value, **expected):
-    """Assert one claim and keep it for the claims file, showing nothing."""
-    book.record(name, value, **expected)
-
-
 # %% [markdown]
 # ## Kurtosis of one image's features
 #
@@ -101,7 +95,7 @@ pd.DataFrame(
 
 # %%
 gauss = {"scale": "miniature", "source": "512 Gaussian coordinates, 500 rows"}
-record(
+book.record(
     "kurtosis gaussian",
     outliers.mean_kurtosis(gaussian_ND),
     equals=3 * 511 / 513,
@@ -109,7 +103,7 @@ record(
     text="Independent Gaussian coordinates have kurtosis 3 (D - 1) / (D + 1).",
     **gauss,
 )
-record(
+book.record(
     "kurtosis one-hot",
     outliers.mean_kurtosis(torch.eye(512)),
     equals=510 + 1 / 511,
@@ -200,9 +194,11 @@ from_features = {"scale": "published", "source": "02-published-kurtosis"}
 for name, (kurtosis, coordinates) in STATED.items():
     row = measured.loc[name]
     text = f"{row['model']}, {row['weights']}: mean kurtosis of {row['described']} ({row['side']})."
-    record(f"kurtosis {name}", row["kurtosis"], equals=kurtosis, tol=0.01, text=text, **from_features)
+    book.record(f"kurtosis {name}", row["kurtosis"], equals=kurtosis, tol=0.01, text=text, **from_features)
     text = f"The outlier coordinates of {name} are: {coordinates}."
-    record(f"outliers as named {name}", row["outliers"] == coordinates, equals=1, text=text, **from_features)
+    book.record(
+        f"outliers as named {name}", row["outliers"] == coordinates, equals=1, text=text, **from_features
+    )
 
 # %% [markdown]
 # :::{prf:observation} Outliers in trained CLIP
@@ -215,14 +211,14 @@ for name, (kurtosis, coordinates) in STATED.items():
 
 # %%
 openai = real[real["model"].str.startswith("OpenAI") & (real["weights"] == "trained")]
-record(
+book.record(
     "smallest kurtosis of trained OpenAI CLIP",
     openai["kurtosis"].min(),
     at_least=60,
     text="Every feature set of a trained OpenAI CLIP has kurtosis above 60.",
     **from_features,
 )
-record(
+book.record(
     "largest distance from 3 after rotation",
     (real["rotated"] - 3).abs().max(),
     at_most=0.2,
@@ -298,7 +294,7 @@ for removed, lengths, to_text, to_image in (
     ("362 and 442", "restored", 0.498, 0.506),
 ):
     for column, value in (("image_to_text", to_text), ("text_to_image", to_image)):
-        record(
+        book.record(
             f"{column} without {removed}, lengths {lengths}",
             found.loc[(removed, lengths), column],
             equals=value,
@@ -307,7 +303,7 @@ for removed, lengths, to_text, to_image in (
             **pairs,
         )
 for name, left in (("clip-b16/coco-images", 8.61), ("clip-b16/coco-captions", 4.38)):
-    record(
+    book.record(
         f"kurtosis {name} without top coordinate",
         measured.loc[name, "without_top"],
         equals=left,
@@ -316,7 +312,7 @@ for name, left in (("clip-b16/coco-images", 8.61), ("clip-b16/coco-captions", 4.
         **from_features,
     )
 cost = found.loc[("nothing", "kept")] - found.loc[("two at random", "kept")]
-record(
+book.record(
     "retrieval lost by removing two random coordinates",
     max(cost["image_to_text"], cost["text_to_image"]),
     at_most=0.01,
@@ -351,7 +347,7 @@ parts = results.table(
 # %%
 by_part = results.bare(parts).set_index("removed")["image_to_text"]
 for part, value in (("what depends on the caption alone", 0.440), ("their interplay", 0.554)):
-    record(
+    book.record(
         f"image_to_text without {part}",
         by_part[part],
         equals=value,
@@ -478,7 +474,7 @@ for name, value, expected, tolerance, text in (
         "The mean kurtosis of its features is 17.2.",
     ),
 ):
-    record(name, value, equals=expected, tol=tolerance, text=text, **on_images)
+    book.record(name, value, equals=expected, tol=tolerance, text=text, **on_images)
 
 for name, value, low, high, text in (
     ("lowest kurtosis on photographs", live_photos["kurtosis"].min(), 14, 15, "The lowest of the three."),
@@ -505,7 +501,7 @@ for name, value, low, high, text in (
     ),
     ("sets with outlier coordinates", (live["outliers"] != "none").sum(), 0, 0, "On none of the image sets."),
 ):
-    record(name, value, at_least=low, at_most=high, text=text, **on_images)
+    book.record(name, value, at_least=low, at_most=high, text=text, **on_images)
 
 # %% [markdown]
 # A kurtosis of 14 to 19 on photographs, and none of these networks is robust: on edges the accuracy
@@ -553,9 +549,9 @@ for name, row, source, low, high in (
     ("efficientnet-lite0 photographs", relu, on_images, 0.0, 0.03),
 ):
     text = "Share of the mean kurtosis that comes from one coordinate."
-    record(f"top share {name}", row["top_share"], at_least=low, at_most=high, text=text, **source)
+    book.record(f"top share {name}", row["top_share"], at_least=low, at_most=high, text=text, **source)
 text = "Kurtosis left without the top coordinate, as a fraction: nearly all of it, for ReLU features."
-record(
+book.record(
     "lite0 photographs kurtosis kept without top",
     relu["without_top"] / relu["kurtosis"],
     at_least=0.98,
@@ -603,14 +599,14 @@ figures.accuracy(live, SETS)
 # must be wider; the storage is harmless.
 
 # %%
-record(
+book.record(
     "largest relative change by fp16 storage",
     real["stored_fp16"].abs().max(),
     at_most=2e-4,
     text="Storing features in fp16 changes the mean kurtosis by less than 0.02 %.",
     **from_features,
 )
-record(
+book.record(
     "largest relative change by bf16 storage",
     real["stored_bf16"].abs().max(),
     at_most=1e-3,
@@ -662,35 +658,35 @@ mini = {"scale": "miniature", "source": "02-miniature-kurtosis"}
 resnet_pre = small[(small["point"] == "pre") & (small["backbone"] == "resnet")].groupby("regime")["kurtosis"]
 low, high = resnet_pre.min(), resnet_pre.max()
 captions = ["clip-web", "clip-captions", "finetuned"]
-record(
+book.record(
     "networks and points whose top coordinate adds 3 to the kurtosis",
     (small["largest contribution"] >= 3).sum(),
     equals=0,
     text="No miniature network has an outlier coordinate, in any regime, at either point.",
     **mini,
 )
-record(
+book.record(
     "highest kurtosis in the joint space",
     small.loc[small["point"] == "joint", "kurtosis"].max(),
     at_most=4,
     text="In the joint space every miniature network is close to Gaussian.",
     **mini,
 )
-record(
+book.record(
     "lowest kurtosis before the projection of a ResNet with captions",
     low[captions].min(),
     at_least=4.5,
     text="Before the projection, ResNets trained with captions, or finetuned from one, have kurtosis above 4.5.",
     **mini,
 )
-record(
+book.record(
     "highest kurtosis before the projection of a supervised ResNet",
     high[["supervised", "supervised-web"]].max(),
     at_most=3,
     text="Supervised ResNets, on base or on web images, have kurtosis below 3.",
     **mini,
 )
-record(
+book.record(
     "lowest kurtosis before the projection of an untrained ResNet",
     low["random-init"],
     at_least=3.5,

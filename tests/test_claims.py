@@ -17,7 +17,7 @@ def book(tmp_path, monkeypatch):
 
 
 def record(book, name="a", value=1.0, scale="miniature", **expectation):
-    return book.record(name, value, scale=scale, source="x", **(expectation or {"equals": value}))
+    book.record(name, value, scale=scale, source="x", **(expectation or {"equals": value}))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,12 @@ def record(book, name="a", value=1.0, scale="miniature", **expectation):
     ],
 )
 def test_expectation_holds(book, value, expectation):
-    assert record(book, value=value, **expectation) == float(value)
+    record(book, value=value, **expectation)
+    assert book.entries["a", "miniature"]["value"] == float(value)
+
+
+def test_recording_shows_nothing_at_the_end_of_a_cell(book):
+    assert book.record("a", 1.0, scale="miniature", source="x", equals=1) is None
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ class Claims:
         at_least: float | None = None,
         at_most: float | None = None,
         text: str = "",
-    ) -> float:
-        """Check one measured ``value`` and keep it; return it as a plain number.
+    ) -> None:
+        """Check one measured ``value`` and keep it.
 
         Args:
             name: short stable name, unique in the chapter at this scale.
@@ -71,7 +71,6 @@ class Claims:
             raise ClaimError(f"claim {name!r} ({scale}): found {value:.6g}, expected {_phrase(expected)}")
         entry = {"name": name, "scale": scale, "value": _rounded(value), "expected": expected}
         self.entries[name, scale] = entry | {"source": source, "text": text}
-        return value
 
     def write(self) -> None:
         """Write the claims as JSON, sorted by scale and name.
