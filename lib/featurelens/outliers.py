@@ -108,7 +108,7 @@ def concentrations(names: Sequence[str]) -> pd.DataFrame:
     """
     features = {name: published_features.load(name) for name in names}
     images = imagesets.load(SAMPLE)
-    features |= {name: extract.features(e, images).h_ND for name, e in _supervised_encoders().items()}
+    features |= {name: extract.features(e, images).h_ND for name, e in supervised_encoders().items()}
     parts = [concentration(h_ND).assign(name=name) for name, h_ND in features.items()]
     return pd.concat(parts, ignore_index=True)
 
@@ -178,7 +178,7 @@ def supervised() -> pd.DataFrame:
     """
     sets = [imagesets.load(name) for name in (SAMPLE, *STIMULI)]
     rows = []
-    for name, encoder in _supervised_encoders().items():
+    for name, encoder in supervised_encoders().items():
         size = encoder.module.pretrained_cfg["input_size"][-1]
         whole = zoo.load(name, preprocess=preprocess.square(size))
         for images in sets:
@@ -186,7 +186,12 @@ def supervised() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _supervised_encoders() -> dict[str, Encoder]:
+def supervised_encoders() -> dict[str, Encoder]:
+    """Return the supervised encoders by name.
+
+    Raises:
+        Unreachable: their weights are not installed.
+    """
     try:
         return {name: zoo.load(name) for name in SUPERVISED}
     except ModuleNotFoundError as error:
