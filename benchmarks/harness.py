@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,20 +14,24 @@ RESULTS = Path(__file__).parent / "results.csv"
 REPEATS = 7
 
 
-def compare(benchmark: str, size: str, methods: dict[str, Callable[[], object]]) -> pd.DataFrame:
+def compare(
+    benchmark: str, size: str, methods: dict[str, Callable[[], object]], parts: Sequence[float] | None = None
+) -> pd.DataFrame:
     """Return CPU-seconds of each method on one thread; the first method is ours.
 
     Methods take turns, so that a busy machine slows all of them alike; each runs once before the clock.
-    ``times_ours`` is the ratio of medians, ``times_ours_best`` that of the fastest runs.
+    ``times_ours`` is the ratio of medians, ``times_ours_best`` that of the fastest runs. A method that would
+    take hours does a part of the work, given in ``parts``; its seconds are divided by that part.
     """
     seconds: dict[str, list[float]] = {name: [] for name in methods}
+    parts = [1.0] * len(methods) if parts is None else parts
     torch.set_num_threads(1)
     for turn in range(REPEATS + 1):
-        for name, method in methods.items():
+        for (name, method), part in zip(methods.items(), parts, strict=True):
             start = time.process_time()
             method()
             if turn:
-                seconds[name].append(time.process_time() - start)
+                seconds[name].append((time.process_time() - start) / part)
     frame = pd.DataFrame({"benchmark": benchmark, "size": size, "method": list(methods)})
     for column, summary in (("cpu_s", statistics.median), ("cpu_s_best", min)):
         frame[column] = [round(summary(seconds[name]), 4) for name in methods]
