@@ -18,7 +18,7 @@ def gallery(rows: dict[str, str], columns: int = 12, pixels: int = 64) -> Figure
         columns: pictures a row; with one per class, a column is a class.
         pixels: side of a picture; the networks see 32.
     """
-    figure, axes = plots.subplots(len(rows), columns, size=(0.68 * columns + 1.3, 0.7 * len(rows)))
+    figure, axes = plots.subplots(len(rows), columns, size=(0.53 * columns + 1.0, 0.56 * len(rows)))
     for line, (name, title) in zip(axes, rows.items(), strict=True):
         chosen = sets.load(name, limit=400).pictures
         first = [int((chosen.object == c).nonzero()[0]) for c in range(columns)]

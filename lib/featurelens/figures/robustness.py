@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from scipy.special import expit, logit
 
 from featurelens import plots, robustness
@@ -45,9 +45,8 @@ def scatter(
         labels: title of each shift, in the order of the panels.
         x_label: what the accuracy without shift was measured on.
     """
-    columns = min(3, len(labels) + 1)
-    rows = -(-(len(labels) + 1) // columns)
-    figure, axes = plots.subplots(rows, columns, size=(3.3 * columns, 3.1 * rows), squeeze=False)
+    columns, rows = 2, -(-(len(labels) + 1) // 2)
+    figure, axes = plots.subplots(rows, columns, size=(7.2, 2.9 * rows), squeeze=False)
     x_range = _padded(paired["acc_in"])
     for ax, (shift, title) in zip(axes.flat, labels.items(), strict=False):
         panel = paired[paired["shift"] == shift]
@@ -161,8 +160,7 @@ def effective_robustness_dots(
         spread: scored baselines; two of their standard deviations are shaded.
     """
     places, ticks = _rows(scored, row, group)
-    widest = max(len(name) for name, _ in ticks)
-    size = (0.6 + 0.075 * widest + 1.6 * len(labels), 0.9 + 0.21 * len(ticks))
+    size = (7.2, 0.9 + 0.21 * len(ticks))
     figure, axes = plots.subplots(1, len(labels), size=size, sharey=True, squeeze=False)
     for ax, (shift, title) in zip(axes[0], labels.items(), strict=True):
         sd = spread.loc[spread["shift"] == shift, "er"].std()
@@ -171,6 +169,7 @@ def effective_robustness_dots(
         for regime, rows in scored[scored["shift"] == shift].groupby("regime"):
             _dots(ax, rows, [places[key] for key in zip(rows[group], rows[row], strict=True)], regime)
         ax.set_title(title, fontsize="small")
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         ax.grid(axis="y", visible=False)
         ax.margins(x=0.08)
         ax.tick_params(axis="y", length=0)

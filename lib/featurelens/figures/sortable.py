@@ -7,14 +7,20 @@ import math
 import pandas as pd
 
 _STYLE = """
-.fl-sortable {max-height: 30em; overflow: auto; font-size: 0.85em}
-.fl-sortable caption {text-align: left; caption-side: top}
-.fl-sortable th {position: sticky; top: 0; background: var(--pst-color-surface, #f4f4f4); white-space: nowrap}
+.fl-sortable {max-height: 30em; overflow: auto; font-size: 0.8em}
+.fl-sortable table {border-collapse: separate; border-spacing: 0}
+.fl-sortable caption {text-align: left; caption-side: top; color: inherit}
+.fl-sortable :is(th, td) {padding: 0.15em 0.5em; text-align: left}
+.fl-sortable :is(th, td) {background: var(--pst-color-background, Canvas)}
+.fl-sortable th {position: sticky; top: 0; z-index: 1; vertical-align: bottom; color: inherit;
+  border-bottom: 1px solid}
+.fl-sortable :is(th, td):first-child {position: sticky; left: 0; max-width: 13em; overflow-wrap: anywhere}
+.fl-sortable th:first-child {z-index: 2}
 .fl-sortable th button {all: unset; cursor: pointer; font-weight: bold}
 .fl-sortable th button:focus-visible {outline: 2px solid currentColor}
 .fl-sortable th[aria-sort=ascending] button::after {content: " \\25b2"}
 .fl-sortable th[aria-sort=descending] button::after {content: " \\25bc"}
-.fl-sortable td.number {text-align: right; font-variant-numeric: tabular-nums}
+.fl-sortable :is(td.number, th[data-kind=number]) {text-align: right; font-variant-numeric: tabular-nums}
 """
 
 # The first click on a column of numbers puts the largest first; missing values stay at the end.

@@ -18,7 +18,7 @@ def tour(scored: pd.DataFrame, fit: robustness.Fit, coordinates: pd.DataFrame) -
         coordinates: one row per network and coordinate: ``weights`` (*trained* or *random*), ``coordinate``,
             ``activation`` (standard deviations from the vector's mean, averaged over images).
     """
-    figure, (left, right) = plots.subplots(1, 2, size=(9.2, 3.9))
+    figure, (left, right) = plots.subplots(1, 2, size=(7.4, 3.5))
     _accuracies(left, scored, fit)
     _vector(right, coordinates)
     return figure
@@ -35,7 +35,7 @@ def _accuracies(ax: Axes, scored: pd.DataFrame, fit: robustness.Fit) -> None:
         ax.scatter(rows["acc_in"], rows["acc_shift"], marker=MARKERS[regime], label=NAMES[regime], **style)
     plots.logit_axes(ax, (0.49, 0.9), (0.1, 0.8))
     ax.set(title="Robust: above the line", xlabel="accuracy on ImageNet", ylabel="accuracy on sketches")
-    ax.legend(fontsize="small", loc="upper left")
+    ax.legend(fontsize="small", loc="lower right", labelspacing=0.2, borderaxespad=0.1)
 
 
 def _vector(ax: Axes, coordinates: pd.DataFrame) -> None:
@@ -55,8 +55,8 @@ def _vector(ax: Axes, coordinates: pd.DataFrame) -> None:
         va="top",
     )
     ax.set(
-        title="Its features: one coordinate towers",
+        title="One coordinate towers",
         xlabel="coordinate of the feature vector",
-        ylabel="mean activation, in standard deviations",
+        ylabel="mean activation (standard deviations)",
     )
     ax.legend(fontsize="small", loc="center left")
