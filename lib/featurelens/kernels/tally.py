@@ -55,7 +55,7 @@ def tally(c_BK, slack_B, first_B, stop_B, a_KC, bias_C, orders_RK, top_T):
 
 @njit(nogil=True, cache=True, fastmath={"contract"}, inline="always")
 def _add(score_C, x_4, a_4C, first, stop, slack):
-    """Add four directions to an image's scores; return how many wrong classes are above the right, after each."""
+    """Add four directions to one image's scores; return how many wrong classes win after each."""
     x0, x1, x2, x3 = x_4
     a0_C, a1_C, a2_C, a3_C = a_4C
     best0 = best1 = best2 = best3 = -np.inf
