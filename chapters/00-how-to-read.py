@@ -54,11 +54,12 @@
 # right and more than half of the way back down.
 #
 # The right half is the second. It shows a typical image's feature vector, coordinate by coordinate, for one of
-# those CLIP models and for the same network before training. Nothing but the images of ordinary photographs
-# went in: no sketches, no labels. Yet one coordinate of the trained network stands out by itself.
+# those CLIP models and for the same network before training. Nothing but ordinary photographs went in: no
+# sketches, no labels. Yet one coordinate of the trained network stands out by itself.
 
 # %% tags=["hide-input"]
 import pandas as pd
+from IPython.display import Markdown
 
 from featurelens import claims, kernels, plots, published_features, results, robustness, testbed
 from featurelens.figures import tour
@@ -101,12 +102,12 @@ vectors = results.table(
 # :::{prf:observation} The tour's claim
 # :label: obs-tour
 #
-# Of the zero-shot CLIP models above 50 % on ImageNet, half stand more than 30 percentage points above the baseline on sketches, and half of
-# the finetuned ones less than 20. In CLIP ViT-B/16 one coordinate lies more than ten standard deviations from
-# the others on average; at random initialisation none does.
+# Of the zero-shot CLIP models above 50 % on ImageNet, half stand more than 30 percentage points above the
+# baseline on sketches, and half of the finetuned ones less than 20. In CLIP ViT-B/16 one coordinate lies more
+# than ten standard deviations from the others on average; at random initialisation none does.
 # :::
 
-# %%
+# %% tags=["hide-input"]
 baseline = scored[scored["kind"] == "baseline"]
 fit = robustness.fit_baseline(baseline["acc_in"], baseline["acc_shift"])
 
@@ -127,8 +128,7 @@ book.write()
 tour.tour(scored, fit, vectors)
 
 # %%
-print(results.caption(scored))
-print(results.caption(vectors))
+Markdown(f"{results.caption(scored)} {results.caption(vectors)}")
 
 # %% [markdown]
 # **What would falsify this.** Zero-shot models on the line; or a spike as tall in the untrained network, in

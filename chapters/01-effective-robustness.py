@@ -10,8 +10,8 @@
 # - to measure it for 16 CLIP vision encoders, and to see it shrink when they are finetuned;
 # - to recognise four choices that move the number by a few points without anything being wrong.
 #
-# You need: accuracy, a straight-line fit, a little pandas. Reading: 30 minutes. Running: under a minute, on
-# any computer.
+# You need: accuracy, a straight-line fit, a little pandas. Reading: 30 minutes. Running: about a minute, a
+# few more the first time, on any computer.
 # :::
 #
 # Interpreting CLIP {cite:p}`crabbe2024` asks what the encoders of robust models have in common, and needs to
@@ -123,7 +123,7 @@ def fit_rows(shift, base):
 
 MEANS = ("mean of 5", "mean of 4, no A")
 full = pd.DataFrame(row for shift in testbed.SHIFTS + MEANS for row in fit_rows(shift, "val"))
-full.assign(shift=full["shift"].replace(testbed.LABELS)).drop(columns="x").set_index("shift").round(4)
+full.replace({"shift": testbed.LABELS}).drop(columns="x").set_index(["shift", "part"]).round(4)
 
 # %% tags=["hide-input"]
 STATED = {
@@ -163,7 +163,7 @@ for row in full.to_dict("records"):
 # fifth is ImageNet-A, and needs two lines.
 # :::
 
-# %%
+# %% tags=["hide-input"]
 spread = robustness.score(robustness.pairs(accuracy, "val").query("acc_shift > 0"), testbed.fits(accuracy))
 spread = spread[spread["kind"] == "baseline"]
 r2 = full.set_index("shift").loc[["v2", "rendition", "sketch", "objectnet"], "R2"]
@@ -178,9 +178,8 @@ book.record(
 )
 sd = spread.groupby("shift")["er"].std()[list(testbed.SHIFTS)]
 Markdown(
-    f"R² of the four is between {r2.min():.2f} and {r2.max():.2f}. Baselines scatter about their own "
-    "line: the "
-    "standard deviation of their effective robustness is "
+    f"R² of the four is between {r2.min():.2f} and {r2.max():.2f}. Baselines scatter about their own line: "
+    "the standard deviation of their effective robustness is "
     + ", ".join(f"{value:.1f} ({testbed.LABELS[shift]})" for shift, value in sd.items())
     + " percentage points. An effective robustness is large or small against *these* numbers."
 )
@@ -239,7 +238,7 @@ figures.bend(bent, lines["adversarial"], testbed.FILTERED_AGAINST)
 # the line is extrapolated.
 # :::
 
-# %%
+# %% tags=["hide-input"]
 single = robustness.fit_baseline(
     *(testbed.baseline_pairs(accuracy, "adversarial")[c] for c in ("acc_in", "acc_shift"))
 )
@@ -265,11 +264,9 @@ book.record(
 )
 Markdown(
     f"The best baseline has {100 * top:.1f} % on ImageNet. One point further, the line expects {step:.1f} "
-    "points "
-    f"more on ImageNet-A. One line for all would have an R² of {single.r2:.2f}, the two segments have "
-    f"{lines['adversarial'].below.r2:.2f} and {lines['adversarial'].above.r2:.2f} on their own parts; the "
-    "first is "
-    "low because there is little to explain between 1 % and 5 %."
+    f"points more on ImageNet-A. One line for all would have an R² of {single.r2:.2f}, the two segments "
+    f"have {lines['adversarial'].below.r2:.2f} and {lines['adversarial'].above.r2:.2f} on their own parts; "
+    "the first is low because there is little to explain between 1 % and 5 %."
 )
 
 # %% [markdown]
@@ -285,9 +282,7 @@ few = ("rendition", "objectnet", "adversarial")
 matched = pd.DataFrame(row for shift in few for row in fit_rows(shift, f"val-{shift}"))
 for row in matched.to_dict("records"):
     record_fit(row)
-matched.assign(shift=matched["shift"].replace(testbed.LABELS), x="val, its classes only").set_index(
-    "shift"
-).round(4)
+matched.replace({"shift": testbed.LABELS}).drop(columns="x").set_index(["shift", "part"]).round(4)
 
 # %% [markdown]
 # The testbed measured two CLIP networks itself, on both. So we can see what the choice does.
@@ -305,7 +300,7 @@ both = pd.DataFrame(rows)
 change = both.groupby("shift", sort=False)[list(er.index)].agg(lambda pair: pair.iloc[1] - pair.iloc[0])
 both.set_index(["shift", "x"]).round(1)
 
-# %%
+# %% tags=["hide-input"]
 book.record(
     "largest change of ER by class-matching",
     change.abs().to_numpy().max(),
@@ -318,8 +313,7 @@ book.record(
 Markdown(
     f"Matching the classes changes the effective robustness of these two by {change.min().min():+.1f} to "
     f"{change.max().max():+.1f} points: a smaller number, and the same conclusion. From here on, x is the "
-    "whole "
-    "validation set, the choice that all three tables allow."
+    "whole validation set, the choice that all three tables allow."
 )
 
 # %% [markdown]
@@ -339,9 +333,10 @@ encoders = encoders.sort_values("number").sort_values(
 )
 
 # %% mystnb={"figure": {"name": "fig-encoder-robustness", "caption": "Effective robustness of the 16 encoders under five shifts, grouped by pretraining data. The grey stripe is two standard deviations of the baselines to either side. Hollow: the baseline was extrapolated."}, "image": {"alt": "Dot plot with one row per encoder and one panel per shift. Encoders trained on 400 million pairs or more lie far to the right of the grey stripe of baselines in every panel. Those trained on CC-12M and YFCC-15M lie further left, and on ImageNet-Sketch the two YFCC encoders lie inside the stripe; these three are hollow."}}
-figures.effective_robustness_dots(encoders, shifts, "backbone", "data", spread)
+short = {shift: label.removeprefix("ImageNet-") for shift, label in shifts.items()}
+figures.effective_robustness_dots(encoders, short, "backbone", "data", spread)
 
-# %%
+# %% tags=["hide-input"]
 wide = encoders.pivot(index="model", columns="shift", values="er")
 inside = (wide[list(testbed.SHIFTS)].abs() <= 2 * sd).sum().sum()
 on_mean = robustness.score(
@@ -374,8 +369,7 @@ book.record(
 Markdown(
     f"The smallest effective robustness in the figure is {wide.min().min():.1f} points, the largest "
     f"{wide.max().max():.1f}. {inside} of {wide.size} lie within the baselines' own spread: the two "
-    "YFCC-15M encoders "
-    "on ImageNet-Sketch."
+    "YFCC-15M encoders on ImageNet-Sketch."
 )
 
 # %% [markdown]
@@ -401,6 +395,9 @@ ranges = pd.DataFrame(
     {name: encoders[rows].groupby("shift")["er"].agg(np.ptp) for name, rows in groups.items()}
 )
 ranges = ranges.loc[list(testbed.SHIFTS)]
+ranges.rename(index=testbed.LABELS).round(1)
+
+# %% tags=["hide-input"]
 book.record(
     "shifts where small pretraining sets cost more than the choice among large ones",
     (ranges.iloc[:, 0] > ranges.iloc[:, 1]).sum(),
@@ -409,7 +406,6 @@ book.record(
     "ViT-B/16's.",
     **pp,
 )
-ranges.rename(index=testbed.LABELS).round(1)
 
 # %% [markdown]
 # ImageNet-A is the exception, and its column of backbones says why: there, effective robustness mostly
@@ -427,12 +423,12 @@ controls = scored[scored["origin"] == "timm"].assign(
     group=lambda t: t["kind"] + ", " + t["data"], name=lambda t: t["model"].str.replace(" 224 px", "")
 )
 controls = controls.sort_values(["kind", "data", "name"], ascending=[False, True, True])
-four = {shift: label for shift, label in shifts.items() if shift != "objectnet"}
+four = {shift: label for shift, label in short.items() if shift != "objectnet"}
 
 # %% mystnb={"figure": {"name": "fig-control-robustness", "caption": "Effective robustness of the controls. Stripe and hollow points as before. Input size is 224 pixels unless named."}, "image": {"alt": "Dot plot of supervised and finetuned models under four shifts. Models trained on ImageNet labels alone lie in or near the grey stripe of the baselines. Finetuned CLIP models lie in the stripe for ImageNet-V2, ten to thirty points to the right of it for ImageNet-R and ImageNet-Sketch, and to the left of it or in it for ImageNet-A."}}
 figures.effective_robustness_dots(controls, four, "name", "group", spread)
 
-# %%
+# %% tags=["hide-input"]
 mean_er = controls.groupby(["group", "kind", "model"])["er"].mean().reset_index()
 of_kind = mean_er.set_index("group")["er"]
 supervised, tuned = of_kind["supervised, ImageNet-1k"], mean_er.loc[mean_er["kind"] == "finetuned", "er"]
@@ -452,12 +448,11 @@ for name, value, bound, limit in bounds:
     book.record(name, value, text=text, **{bound: limit}, **pp)
 Markdown(
     f"Mean over the four shifts: {supervised.min():.1f} to {supervised.max():.1f} points for models "
-    "supervised on "
-    f"ImageNet-1k, {tuned.min():.1f} to {tuned.max():.1f} for finetuned CLIP, and "
-    f"{same_four['ViT-B-16 openai']:.1f} for zero-shot CLIP ViT-B/16 of OpenAI. Finetuned models range from "
-    f"{by_shift.loc['rendition', 'min']:.1f} to {by_shift.loc['rendition', 'max']:.1f} on ImageNet-R, and "
-    "from "
-    f"{by_shift.loc['adversarial', 'min']:.1f} to {by_shift.loc['adversarial', 'max']:.1f} on ImageNet-A."
+    f"supervised on ImageNet-1k, {tuned.min():.1f} to {tuned.max():.1f} for finetuned CLIP, and "
+    f"{same_four['ViT-B-16 openai']:.1f} for zero-shot CLIP ViT-B/16 of OpenAI. Finetuned models range "
+    f"from {by_shift.loc['rendition', 'min']:.1f} to {by_shift.loc['rendition', 'max']:.1f} on ImageNet-R, "
+    f"and from {by_shift.loc['adversarial', 'min']:.1f} to {by_shift.loc['adversarial', 'max']:.1f} on "
+    "ImageNet-A."
 )
 
 # %% [markdown]
@@ -481,6 +476,10 @@ Markdown(
 # %%
 family = scored[scored["kind"].isin(["more-data", "intervention"])]
 summary = family.groupby(["kind", "shift"])["er"].describe()[["count", "25%", "50%", "75%", "max"]]
+summary = summary.astype({"count": int}).reindex(list(testbed.SHIFTS), level="shift")
+summary.rename(index=testbed.LABELS).round(1) + 0  # a rounded -0.0 becomes 0.0
+
+# %% tags=["hide-input"]
 medians = summary["50%"]["intervention"]
 book.record(
     "largest median ER of interventions",
@@ -499,14 +498,9 @@ book.record(
     "without captions.",
     **pp,
 )
-summary = summary.astype({"count": int}).reindex(list(testbed.SHIFTS), level="shift")
-summary.rename(index=testbed.LABELS).round(1)
-
-# %%
 Markdown(
     f"The median intervention gains at most {medians.max():.1f} points, whatever the shift. The best on "
-    "ImageNet-R "
-    "of both families are "
+    "ImageNet-R of both families are "
     + ", ".join(f"`{model}`" for model in best["model"])
     + f", with up to {best['er'].iloc[0]:.0f} points."
 )
@@ -520,7 +514,8 @@ Markdown(
 # ## Every model in one table
 #
 # Click on a column to sort. *Mean* is the mean of the effective robustness under the shifts that the model
-# was measured on. Rows marked *yes* lie outside the accuracies that the line was fitted on.
+# was measured on. The 16 encoders are *zero-shot (16)*. Rows marked *yes* lie outside the accuracies that
+# the line was fitted on.
 
 # %%
 models = scored[scored["kind"].isin(["encoder", "zero-shot", "supervised", "finetuned"])]
@@ -528,25 +523,27 @@ table = models.pivot(index="model", columns="shift", values="er")[list(testbed.S
 described = models.drop_duplicates("model").set_index("model")
 table = pd.DataFrame(
     {
-        "kind": described["kind"].replace({"encoder": "zero-shot, of the 16"}),
+        "kind": described["kind"].replace({"encoder": "zero-shot (16)"}),
         "pretraining": described["data"],
         "ImageNet (%)": 100 * described["acc_in"],
-        **{testbed.LABELS[shift]: table[shift] for shift in testbed.SHIFTS},
+        **{short[shift]: table[shift] for shift in testbed.SHIFTS},
         "mean": table.mean(axis=1),
         "extrapolated": described["extrapolated"].map({True: "yes", False: "no"}),
     }
 ).reset_index()
 table = table.sort_values("mean", ascending=False)
+sortable(
+    table,
+    "Effective robustness in percentage points; a dash where the model was not measured.",
+)
+
+# %% tags=["hide-input"]
 book.record(
     "ImageNet accuracy of the model with the largest mean ER",
     table["ImageNet (%)"].iloc[0],
     at_most=56,
     text="The model with the largest mean ER is weaker on ImageNet than any baseline.",
     **pp,
-)
-sortable(
-    table,
-    "Effective robustness in percentage points; a dash where the model was not measured.",
 )
 
 # %% [markdown]
@@ -564,6 +561,11 @@ sortable(
 
 # %%
 two_ways = pd.DataFrame({"mean of ER": mean_of_er, "ER of the mean": er_of_mean})
+two_ways.assign(difference=two_ways["ER of the mean"] - two_ways["mean of ER"]).sort_values(
+    "difference"
+).round(1)
+
+# %% tags=["hide-input"]
 rn50 = two_ways.loc["RN50-quickgelu openai"]
 for name, value in {"mean of ER": 22.6, "ER of the mean": 24.1}.items():
     book.record(
@@ -574,20 +576,13 @@ for name, value in {"mean of ER": 22.6, "ER of the mean": 24.1}.items():
         text=f"OpenAI's RN50 has this {name} over the five shifts.",
         **pp,
     )
-two_ways.assign(difference=two_ways["ER of the mean"] - two_ways["mean of ER"]).sort_values(
-    "difference"
-).round(1)
-
-# %%
 ranks = two_ways.rank()
 swapped = int((ranks.iloc[:, 0] != ranks.iloc[:, 1]).sum())
 Markdown(
     f"OpenAI's RN50 has {rn50.iloc[0]:.1f} or {rn50.iloc[1]:.1f}. Over the 16 encoders the two differ by "
-    "up to "
-    f"{(two_ways.iloc[:, 1] - two_ways.iloc[:, 0]).abs().max():.1f} points, and {swapped} encoders change "
-    "their rank. "
-    "Neither is wrong. This book reports effective robustness per shift, and says which mean when it "
-    "needs one."
+    f"up to {(two_ways.iloc[:, 1] - two_ways.iloc[:, 0]).abs().max():.1f} points, and {swapped} encoders "
+    "change their rank. Neither is wrong. This book reports effective robustness per shift, and says "
+    "which mean when it needs one."
 )
 
 # %% [markdown]
@@ -605,7 +600,7 @@ Markdown(
 # : `resnet50` is among the baselines of the mean-of-five line, and brings its 0 % on ImageNet-A along. A mean
 #   is never exactly zero, so nothing complains.
 
-# %%
+# %% tags=["hide-input"]
 check = scored[scored["kind"] == "cross-check"].pivot(index="model", columns="shift", values="er")
 same = {
     "resnet50_clip_zeroshot": "RN50-quickgelu openai",
@@ -637,8 +632,7 @@ Markdown(
     "gives "
     + " and ".join(f"{value:+.1f}" for value in protocol)
     + " points on ObjectNet. Leaving `resnet50` out of the mean-of-five line moves OpenAI's RN50 by "
-    f"{shifted:+.2f} "
-    "points. Both are small beside the effects above."
+    f"{shifted:+.2f} points. Both are small beside the effects above."
 )
 
 # %% [markdown]
@@ -651,7 +645,7 @@ Markdown(
 # - A second set of ImageNet-trained models, by other people, on a different line. timm's supervised models
 #   are such a set, and they fall near the testbed's line.
 
-# %%
+# %% tags=["hide-input"]
 in_range = scored[(scored["origin"] == "open_clip") & ~scored["extrapolated"]]
 closest = in_range[in_range["shift"].isin(["rendition", "sketch"])].copy()
 closest["in sd"] = closest["er"] / closest["shift"].map(sd)
@@ -663,8 +657,7 @@ book.record(
     closest["in sd"].min(),
     at_least=5,
     text="Every zero-shot model inside the fit's range is at least 5 baseline standard deviations above "
-    "the line on "
-    "ImageNet-R and Sketch.",
+    "the line on ImageNet-R and Sketch.",
     **pp,
 )
 book.record(
@@ -676,12 +669,10 @@ book.record(
     **pp,
 )
 Markdown(
-    f"Of {closest['model'].nunique()} zero-shot models inside the range of the fit, the closest to the line "
-    f"(`{closest.loc[closest['in sd'].idxmin(), 'model']}`) is {closest['in sd'].min():.0f} standard "
-    "deviations of the "
-    f"baselines away from it. On ImageNet-R the least robust of them has {clip_low:.1f} points, the most "
-    "robust "
-    f"baseline, intervention or ImageNet-1k model {near:.1f}."
+    f"Of {closest['model'].nunique()} zero-shot models inside the range of the fit, the closest to the "
+    f"line (`{closest.loc[closest['in sd'].idxmin(), 'model']}`) is {closest['in sd'].min():.0f} standard "
+    f"deviations of the baselines away from it. On ImageNet-R the least robust of them has {clip_low:.1f} "
+    f"points, the most robust baseline, intervention or ImageNet-1k model {near:.1f}."
 )
 
 # %% [markdown]
@@ -724,7 +715,8 @@ mini_lines = {
 mini_shifts = {shift: shift for shift in mini_lines}
 Markdown(
     f"{mini_base['model'].nunique()} baselines, with {100 * mini_base['acc_in'].min():.0f} to "
-    f"{100 * mini_base['acc_in'].max():.0f} % on `base`. No logit, and so left out: {left_out or 'no model'}."
+    f"{100 * mini_base['acc_in'].max():.0f} % on `base`. No logit, and so left out: "
+    f"{left_out or 'no model'}."
 )
 
 # %%
@@ -748,15 +740,16 @@ regimes = regimes.sort_values(
 regimes = regimes.sort_values("backbone", kind="stable")
 figures.effective_robustness_dots(regimes, mini_shifts, "regime", "backbone", mini_spread)
 
-# %%
-by_regime = regimes.groupby(["backbone", "regime", "shift"], sort=False)["er"].agg(
-    ["mean", "min", "max", "size"]
-)
-by_regime.round(1)
+# %% [markdown]
+# The same in numbers, mean over seeds:
 
 # %%
+by_regime = regimes.groupby(["backbone", "regime", "shift"], sort=False)["er"].mean()
+by_regime.unstack(sort=False)[list(mini_shifts)].round(1)
+
+# %% tags=["hide-input"]
 mini_sd = mini_spread.groupby("shift")["er"].std()
-mean_er = by_regime["mean"].xs("resnet").unstack()
+mean_er = by_regime.xs("resnet").unstack()
 mm = {"scale": "miniature", "source": "01-miniature-accuracy"}
 for shift in ("sketch", "rendition"):
     book.record(
@@ -793,16 +786,14 @@ for shift in ("sketch", "rendition"):
 lines_of_text = [
     f"- **{shift}**: clip-web {row['clip-web']:.1f}, supervised-web {row['supervised-web']:.1f}, "
     f"clip-captions {row['clip-captions']:.1f}, supervised {row['supervised']:.1f}, finetuned "
-    f"{row['finetuned']:.1f} "
-    f"(baselines: sd {mini_sd[shift]:.1f})"
+    f"{row['finetuned']:.1f} (baselines: sd {mini_sd[shift]:.1f})"
     for shift, row in mean_er.T.loc[["sketch", "rendition"]].iterrows()
 ]
 Markdown(
     "Mean effective robustness of the ResNets, in points:\n\n"
     + "\n".join(lines_of_text)
     + f"\n\nFinetuning takes {lost['sketch']:.0f} % of that of clip-web on sketch and "
-    f"{lost['rendition']:.0f} % on "
-    "rendition."
+    f"{lost['rendition']:.0f} % on rendition."
 )
 
 # %% [markdown]

@@ -52,7 +52,7 @@ book = claims.Claims("02-outlier-features")
 
 # %%
 def plain_activation_kurtosis(h_ND):
-    """Definition 1, as written."""
+    """The definition as written."""
     d_ND = h_ND - h_ND.mean(1, keepdim=True)
     s_N1 = d_ND.square().mean(1, keepdim=True).sqrt()
     return (d_ND / s_N1).pow(4).mean(1)
@@ -68,7 +68,7 @@ for h_ND in (gaussian_ND, outlier_ND):
 # The library's version gives the same numbers in a fraction of the time; it checks its input and takes the
 # data through the cache in blocks.
 #
-# Four cases are worth knowing by heart.
+# Five cases are worth knowing by heart.
 
 # %%
 sparse_ND = gaussian_ND.relu()
@@ -79,9 +79,9 @@ cases = {
     "the same after a random rotation": kernels.random_rotation(outlier_ND, seed=0),
     "one-hot: the ceiling": torch.eye(512),
 }
-pd.DataFrame(
-    [{"features (D = 512)": name, "kurtosis": outliers.mean_kurtosis(h_ND)} for name, h_ND in cases.items()]
-).round(2)
+pd.Series(
+    {name: outliers.mean_kurtosis(h_ND) for name, h_ND in cases.items()}, name="kurtosis"
+).to_frame().round(2)
 
 # %% [markdown]
 # - Independent Gaussian coordinates give $3\frac{D-1}{D+1}$, so 3 is the number to compare with.
@@ -93,7 +93,7 @@ pd.DataFrame(
 #   property of the cloud of points, it is a property of the cloud *and the axes*. The
 #   {term}`random-rotation control` uses this: what disappears was aligned with the axes.
 
-# %%
+# %% tags=["hide-input"]
 gauss = {"scale": "miniature", "source": "512 Gaussian coordinates, 500 rows"}
 book.record(
     "kurtosis gaussian",
@@ -131,21 +131,13 @@ real = results.table(
 Markdown(results.caption(real))
 
 # %%
-real.rename(columns={"described": "features of", "rows": "n", "width": "D"})[
-    [
-        "model",
-        "weights",
-        "side",
-        "features of",
-        "n",
-        "D",
-        "kurtosis",
-        "rotated",
-        "outliers",
-        "top2_share",
-        "without_top2",
-    ]
-].round(2)
+titles = {"described": "features of", "top2_share": "top 2 share", "without_top2": "without top 2"}
+table = real.assign(
+    described=real["described"].str.removesuffix(' ("a …")'),
+    side=real["side"].str.removesuffix(" (by order)"),
+).rename(columns=titles)
+table = table.set_index(["model", "weights", "features of", "side"])
+table[["kurtosis", "rotated", "outliers", "top 2 share", "without top 2"]].round(2)
 
 # %% [markdown]
 # *Rotated* is the mean over five random rotations. *Outliers* are the outlier coordinates by this rule:
@@ -158,13 +150,13 @@ real.rename(columns={"described": "features of", "rows": "n", "width": "D"})[
 # :::
 #
 # That is as much as a whole Gaussian feature vector has. At $D = 512$ it asks for more than 6.3 standard
-# deviations in half of the images. The rule is this book's choice. *top2_share* and *without_top2* come
-# below.
+# deviations in half of the images. The rule is this book's choice. *Top 2 share*, the share of the kurtosis
+# that the two largest coordinates make up, and *without top 2*, the kurtosis without them, come below.
 #
 # ConVIRT and VideoCLIP features come in two halves without a record of which is which; we follow the order
 # in which the code of their repository saves them.
 
-# %%
+# %% tags=["hide-input"]
 STATED = {
     "clip-b16/coco-images": (87.24, "442"),
     "clip-b16/coco-captions": (76.99, "362"),
@@ -209,7 +201,7 @@ for name, (kurtosis, coordinates) in STATED.items():
 # with random weights has none of this.
 # :::
 
-# %%
+# %% tags=["hide-input"]
 openai = real[real["model"].str.startswith("OpenAI") & (real["weights"] == "trained")]
 book.record(
     "smallest kurtosis of trained OpenAI CLIP",
@@ -283,9 +275,10 @@ retrieval = results.table(
 shown = results.bare(retrieval).pivot(
     index="removed", columns="lengths", values=["image_to_text", "text_to_image"]
 )
-(100 * shown.loc[[*removals, "two at random"]]).round(1)
+spaced = {"image_to_text": "image to text", "text_to_image": "text to image"}
+(100 * shown.loc[[*removals, "two at random"]]).rename(columns=spaced).round(1)
 
-# %%
+# %% tags=["hide-input"]
 found = results.bare(retrieval).set_index(["removed", "lengths"])
 pairs = {"scale": "published", "source": "02-published-retrieval"}
 for removed, lengths, to_text, to_image in (
@@ -342,9 +335,9 @@ parts = results.table(
     lambda: outliers.retrieval_parts([362, 442]),
     source="CLIP ViT-B/16 features of 500 COCO pairs",
 )
-(100 * results.bare(parts).set_index("removed")).round(1)
+(100 * results.bare(parts).set_index("removed")).rename(columns=spaced).round(1)
 
-# %%
+# %% tags=["hide-input"]
 by_part = results.bare(parts).set_index("removed")["image_to_text"]
 for part, value in (("what depends on the caption alone", 0.440), ("their interplay", 0.554)):
     book.record(
@@ -417,24 +410,15 @@ SETS = {
     "geirhos_edges": "edge drawings, 16 categories",
     "geirhos_cue_conflict": "shape against texture, 16 categories",
 }
-table = live.assign(image_set=live["image_set"].map(SETS))
-table[
-    [
-        "model",
-        "image_set",
-        "images",
-        "accuracy",
-        "kurtosis",
-        "rotated",
-        "zeros",
-        "outliers",
-        "top_share",
-        "without_top",
-        "leaders",
-    ]
-].round(3)
+titles = {"image_set": "image set", "top_share": "top share", "without_top": "without top"}
+table = live.assign(
+    image_set=live["image_set"].map(SETS), model=live["model"].str.removeprefix("efficientnet-")
+)
+table = table.rename(columns=titles).set_index(["model", "image set"])
+columns = ["images", "accuracy", "kurtosis", "rotated", "zeros", "outliers"]
+table[[*columns, "top share", "without top", "leaders"]].round(2)
 
-# %%
+# %% tags=["hide-input"]
 lite = live.set_index(["model", "image_set"])
 photos = lite.loc[("efficientnet-lite0", "imagenet_sample1000")]
 conflict = lite.loc[("efficientnet-lite0", "geirhos_cue_conflict")]
@@ -449,7 +433,7 @@ for name, value, expected, tolerance, text in (
         photos["accuracy"],
         0.875,
         0.01,
-        "EfficientNet-Lite0 is right on 87.5 % of the photographs.",
+        "EfficientNet-Lite0 is right on 87 % of the photographs.",
     ),
     (
         "lite0 accuracy edges",
@@ -544,6 +528,18 @@ figures.concentration(curves, CURVES, dict(zip(CURVES, plots.OKABE_ITO, strict=F
 
 # %%
 clip, relu = measured.loc["clip-b16/coco-images"], photos
+side_by_side = pd.DataFrame(
+    {
+        "CLIP ViT-B/16, 500 images": clip,
+        "CLIP ViT-B/32, 1,000 names": measured.loc["clip-b32/imagenet-photo"],
+        "EfficientNet-Lite0, 1,000 photographs": relu,
+    }
+)
+shares = ["top_share", "top2_share", "without_top", "without_top2"]
+rows = ["kurtosis", "rotated", *shares, "leaders", "outliers"]
+side_by_side.loc[rows].map(lambda value: value if isinstance(value, str) else round(value, 2))
+
+# %% tags=["hide-input"]
 for name, row, source, low, high in (
     ("clip-b16/coco-images", clip, from_features, 0.95, 1.0),
     ("efficientnet-lite0 photographs", relu, on_images, 0.0, 0.03),
@@ -558,15 +554,6 @@ book.record(
     text=text,
     **on_images,
 )
-pd.DataFrame(
-    {
-        "CLIP ViT-B/16, 500 images": clip,
-        "CLIP ViT-B/32, 1,000 names": measured.loc["clip-b32/imagenet-photo"],
-        "EfficientNet-Lite0, 1,000 photographs": relu,
-    }
-).loc[
-    ["kurtosis", "rotated", "top_share", "top2_share", "without_top", "without_top2", "leaders", "outliers"]
-]
 
 # %% [markdown]
 # Read the table by row. The kurtosis cannot tell the columns apart as *kinds*, and the rotation sends all
@@ -598,7 +585,7 @@ figures.accuracy(live, SETS)
 # Features are often stored in 16 bits. Fourth powers of half-precision numbers overflow, so the arithmetic
 # must be wider; the storage is harmless.
 
-# %%
+# %% tags=["hide-input"]
 book.record(
     "largest relative change by fp16 storage",
     real["stored_fp16"].abs().max(),
@@ -643,7 +630,8 @@ Markdown(results.caption(small))
 POINTS = {"pre": "before the projection", "joint": "joint space"}
 small["largest contribution"] = small["kurtosis"] * small["top_share"]
 columns = ["kurtosis", "top_share", "largest contribution", "ceiling"]
-results.bare(small).groupby(["point", "regime", "backbone"])[columns].mean().round(2)
+means = results.bare(small).groupby(["point", "regime", "backbone"])[columns].mean()
+means.rename(columns={"top_share": "top share"}).round(2)
 
 # %% mystnb={"figure": {"name": "fig-miniature-kurtosis", "caption": "Mean kurtosis of the miniature's networks on its base validation images, one mark a network. Dashed: 3."}, "image": {"alt": "Two panels, one row per training regime. Before the projection, ResNets trained with captions or finetuned from such a network lie between 5 and 8, untrained ones between 4 and 6; supervised ResNets lie below 3, and ViTs of every regime near 3. In the joint space all networks lie between 2 and 4."}}
 figures.regimes(small, POINTS)
@@ -653,7 +641,7 @@ figures.regimes(small, POINTS)
 # *largest contribution* is their product, and {prf:ref}`def-outlier-coordinate` asks for 3 of it, there in
 # half of the images, here on average.
 
-# %%
+# %% tags=["hide-input"]
 mini = {"scale": "miniature", "source": "02-miniature-kurtosis"}
 resnet_pre = small[(small["point"] == "pre") & (small["backbone"] == "resnet")].groupby("regime")["kurtosis"]
 low, high = resnet_pre.min(), resnet_pre.max()

@@ -11,10 +11,9 @@ _STYLE = """
 .fl-sortable table {border-collapse: separate; border-spacing: 0}
 .fl-sortable caption {text-align: left; caption-side: top; color: inherit}
 .fl-sortable :is(th, td) {padding: 0.15em 0.5em; text-align: left}
-.fl-sortable :is(th, td) {background: var(--pst-color-background, Canvas)}
-.fl-sortable th {position: sticky; top: 0; z-index: 1; vertical-align: bottom; color: inherit;
-  border-bottom: 1px solid}
-.fl-sortable :is(th, td):first-child {position: sticky; left: 0; max-width: 13em; overflow-wrap: anywhere}
+.fl-sortable :is(th, td) {color: inherit; background: var(--pst-color-background, Canvas)}
+.fl-sortable th {position: sticky; top: 0; z-index: 1; vertical-align: bottom; border-bottom: 1px solid}
+.fl-sortable :is(th, td):first-child {position: sticky; left: 0; min-width: 13em; overflow-wrap: anywhere}
 .fl-sortable th:first-child {z-index: 2}
 .fl-sortable th button {all: unset; cursor: pointer; font-weight: bold}
 .fl-sortable th button:focus-visible {outline: 2px solid currentColor}
