@@ -23,12 +23,16 @@ class Labelled(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Which directions a head is made of, and the order in which they are kept."""
+    """Which directions a head is made of, the order in which they are kept, and the origin of the features.
+
+    The scores of the origin are not pruned: they are a bias.
+    """
 
     order: str
     draw: int
     directions: kernels.Directions
     order_K: torch.Tensor
+    origin_D: torch.Tensor | None = None
 
 
 def plans(w_CD: torch.Tensor, reference_ND: torch.Tensor) -> list[Plan]:
@@ -40,8 +44,8 @@ def plans(w_CD: torch.Tensor, reference_ND: torch.Tensor) -> list[Plan]:
     - *outliers first*: by :func:`featurelens.kernels.overlap` with :func:`outliers`;
     - *singular value*: strongest first, so the best approximation of the head at every rank;
     - *centred*: the same for the head minus its mean row, which decides alike in every case;
-    - *reduced rank*: :func:`featurelens.kernels.reduced_rank` of the centred head, the best approximation
-      of the scores of the reference features.
+    - *reduced rank*: :func:`featurelens.kernels.reduced_rank` of the centred head, with the mean of the
+      reference features as origin: the best approximation of their scores, up to constants of each class.
 
     Args:
         w_CD: the head.
@@ -56,6 +60,8 @@ def plans(w_CD: torch.Tensor, reference_ND: torch.Tensor) -> list[Plan]:
     by_overlap = kernels.overlap(own, outliers(reference_ND)).argsort(descending=True, stable=True)
     natural_K = torch.arange(len(own.s_K))
     generator = torch.Generator().manual_seed(0)
+    origin_D = reference_ND.double().mean(0)
+    reduced = kernels.reduced_rank(centred_CD, reference_ND.double() - origin_D)
     return [
         Plan("importance", 0, own, by_importance),
         Plan("reversed", 0, own, by_importance.flip(0)),
@@ -66,7 +72,7 @@ def plans(w_CD: torch.Tensor, reference_ND: torch.Tensor) -> list[Plan]:
         Plan("outliers first", 0, own, by_overlap),
         Plan("singular value", 0, own, natural_K),
         Plan("centred", 0, kernels.directions(centred_CD), natural_K),
-        Plan("reduced rank", 0, kernels.reduced_rank(centred_CD, reference_ND), natural_K),
+        Plan("reduced rank", 0, reduced, natural_K, origin_D),
     ]
 
 
@@ -106,13 +112,24 @@ def curves(
     for name, (h_ND, y_N, group_C) in sets.items():
         for bundle in bundles.values():
             orders_RK = torch.stack([plan.order_K for plan in bundle])
+            seen_ND, bias_C = _from_origin(h_ND, head, bundle[0].origin_D)
             correct_RTK1 = kernels.pruning_curves(
-                h_ND, bundle[0].directions, y_N, orders_RK, head.b_C, group_C, tops=(top,)
+                seen_ND, bundle[0].directions, y_N, orders_RK, bias_C, group_C, tops=(top,)
             )
             for plan, correct_K1 in zip(bundle, correct_RTK1[:, 0].numpy(), strict=True):
                 facts = {"order": plan.order, "draw": plan.draw, "image_set": name, "images": len(y_N)}
                 parts.append(pd.DataFrame({"k": np.arange(len(correct_K1)), "correct": correct_K1, **facts}))
     return scored(pd.concat(parts, ignore_index=True), next(iter(sets)), fits)
+
+
+def _from_origin(
+    h_ND: torch.Tensor, head: LinearHead, origin_D: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Move the features' origin, and put its scores into the bias: the whole head's scores stay the same."""
+    if origin_D is None:
+        return h_ND, head.b_C
+    bias_C = head.w_CD.double() @ origin_D
+    return h_ND.double() - origin_D, bias_C if head.b_C is None else bias_C + head.b_C
 
 
 def two_fold(
@@ -130,9 +147,11 @@ def two_fold(
     """
     base = next(iter(sets))
     h_ND, y_N, group_C = sets[base]
+    # Drawn, not alternating: labels may alternate too, and halves of different classes would be no halves.
+    fold_N = torch.randperm(len(y_N), generator=torch.Generator().manual_seed(0)) % 2
     parts = []
     for fold in (0, 1):
-        judged_N = torch.arange(len(y_N)) % 2 == fold
+        judged_N = fold_N == fold
         half = {base: Labelled(h_ND[judged_N], y_N[judged_N], group_C)}
         parts.append(curves(head, {**sets, **half}, h_ND[~judged_N]))
     counts = pd.concat(parts).groupby(["order", "draw", "image_set", "k"], sort=False, as_index=False)
