@@ -840,7 +840,7 @@ print(f"outlier coordinates: {kernels.outlier_coordinates(h_ND).tolist()}")
 # ## What comes next
 #
 # Outlier coordinates are directions that most images share. {doc}`01-effective-robustness` says which
-# models are robust; later chapters ask which directions the *heads* of these models use.
+# models are robust; {doc}`03-privileged-directions` asks which directions the *heads* of these models use.
 
 # %%
 book.write()

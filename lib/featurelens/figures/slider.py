@@ -17,8 +17,11 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
+from featurelens import stamps
+
 _STYLE, _SCRIPT, _PAGE, _IMAGE = (
-    Path(__file__).with_suffix(end).read_text("utf-8").strip() for end in (".css", ".js", ".html", ".svg")
+    stamps.read(Path(__file__).with_suffix(end)).read_text("utf-8").strip()
+    for end in (".css", ".js", ".html", ".svg")
 )
 _CURVE = ("model", "order", "image_set")
 _MOST_SETS = 8  # as many as slider.css has colours and dashes
