@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from featurelens import checks
+from featurelens import checks, kernels
 from featurelens.concept_labels import ConceptSet
-from featurelens.kernels import precision, precision_chance
 
 NEGATIVES = ("balanced", "prevalence")
 UNKNOWN = ("absent", "left out")
@@ -187,7 +186,7 @@ def detect(h_ND: torch.Tensor, directions_DK: torch.Tensor, judged: Labels) -> D
             of another number of images.
     """
     scores_NK = project(h_ND, directions_DK)
-    ap_2KT = precision.average_precision_signed(scores_NK, judged.present_NT, judged.considered_NT)
+    ap_2KT = kernels.average_precision_signed(scores_NK, judged.present_NT, judged.considered_NT)
     return Detection(judged.names, judged.categories, ap_2KT)
 
 
@@ -219,7 +218,7 @@ def by_luck(
         TypeError, ValueError: as :func:`detect`; no permutations.
     """
     scores_NK = project(h_ND, directions_DK)
-    return precision_chance.average_precision_by_chance(
+    return kernels.average_precision_by_chance(
         scores_NK, judged.present_NT, judged.considered_NT, permutations=permutations, seed=seed
     )
 
@@ -233,7 +232,7 @@ def resampled(
         TypeError, ValueError: as :func:`detect`; no resamples.
     """
     scores_NK = project(h_ND, directions_DK)
-    return precision_chance.average_precision_resampled(
+    return kernels.average_precision_resampled(
         scores_NK, judged.present_NT, judged.considered_NT, resamples=resamples, seed=seed
     )
 

@@ -18,6 +18,12 @@ from featurelens.kernels.moments import (
     outlier_coordinates,
     random_rotation,
 )
+from featurelens.kernels.precision import (
+    average_precision,
+    average_precision_plain,
+    average_precision_signed,
+)
+from featurelens.kernels.precision_chance import average_precision_by_chance, average_precision_resampled
 from featurelens.kernels.pruning import pruning_curve, pruning_curve_plain, pruning_curves
 
 __all__ = [
@@ -25,6 +31,11 @@ __all__ = [
     "Directions",
     "activation_kurtosis",
     "activation_kurtosis_plain",
+    "average_precision",
+    "average_precision_by_chance",
+    "average_precision_plain",
+    "average_precision_resampled",
+    "average_precision_signed",
     "concentration",
     "directions",
     "importance",
