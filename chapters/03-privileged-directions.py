@@ -55,7 +55,7 @@ book = claims.Claims("03-privileged-directions")
 
 # %%
 def plain_importance(w_CD, h_ND):
-    """Definition 1, as written."""
+    """The definition above, as written."""
     _, s_K, v_KD = torch.linalg.svd(w_CD, full_matrices=False)
     cos_NK = (h_ND / h_ND.norm(dim=1, keepdim=True)) @ v_KD.T
     return s_K / s_K.sum() * cos_NK.abs().mean(0)
@@ -342,7 +342,7 @@ for name, variant, value in (
 
 # %%
 def plain_pruning_curve(h_ND, directions, y_N, order_K):
-    """Definition 2, as written."""
+    """The definition above, as written."""
     u_CK, s_K, v_DK = directions
     correct = []
     for k in range(len(order_K) + 1):
@@ -434,14 +434,15 @@ figures.pruning(base, PANELS, by="model")
 
 # %%
 can_go = pruning.prunable(base[CURVE])
-losses = {f"prunable {loss}": f"{loss} points" for loss in (1, 2, 5)}
-table = can_go.rename(columns=losses).pivot(index="model", columns="order", values=list(losses.values()))
-table = table.stack(level=0)[list(figures.ORDERS)]
-(100 * table).round(0).astype(int).rename_axis(["% that can go", "for a loss of"]).rename_axis(columns=None)
+SHORT = {TO_TEXT: "CLIP: captions", TO_IMAGE: "CLIP: images"}
+losses = {f"prunable {loss}": loss for loss in (1, 2, 5)}
+table = can_go.rename(columns=losses).replace({"model": SHORT})
+table = table.pivot(index="model", columns="order", values=list(losses.values())).stack(level=0)
+(100 * table[list(figures.ORDERS)]).round(0).astype(int).rename_axis(["", "points"]).rename_axis(columns=None)
 
 # %% [markdown]
-# The table says which share of the directions can be removed before accuracy falls, and stays, more than 1
-# to 5 points below that of the whole head. One point of 500 pairs is five images, and the accuracies have a
+# The table says which per cent of the directions can be removed before accuracy falls more than 1, 2 or 5
+# points below that of the whole head. One point of 500 pairs is five images, and the accuracies have a
 # sampling error of two points: rows of one point are rough, rows of five are steadier.
 
 # %% tags=["hide-input"]
