@@ -23,8 +23,23 @@ import torch
 from IPython.display import Markdown
 from scipy import stats
 
-from featurelens import claims, concepts, kernels, plots, probing, results
+from featurelens import (
+    claims,
+    concepts,
+    kernels,
+    overlap,
+    plots,
+    probing,
+    results,
+    superposition,
+    toy,
+    word_relations,
+    words,
+)
 from featurelens.figures import concepts as figures
+from featurelens.figures import overlap as overlaps
+from featurelens.figures import superposition as super_figures
+from featurelens.figures import words as word_figures
 from featurelens.miniature import concepts as small
 
 plots.use_style()
@@ -124,8 +139,25 @@ book.record(
 # %% [markdown]
 # ## The paper's counts
 #
-# OVERLAP
-#
+# The first version draws how many Broden concepts three encoders of one architecture share: zero-shot CLIP,
+# CLIP finetuned on ImageNet, and a network supervised on ImageNet. These are the authors' numbers, redrawn
+# {cite:p}`crabbe2023`; nothing here was computed by us.
+
+# %% mystnb={"figure": {"name": "fig-paper-overlap", "caption": "Concepts encoded by zero-shot, finetuned and supervised encoders of four backbones, by exclusive regions; the numbers of the first version's figure."}, "image": {"alt": "Four panels of bars with a dot matrix below. In each backbone the largest region is that of all three encoders, 237 to 516 concepts. Zero-shot CLIP has more concepts of its own than finetuned and supervised encoders, 77 to 105 against 4 to 51."}}
+paper = overlap.paper()
+overlaps.upset(paper)
+
+# %%
+totals = pd.DataFrame({backbone: found.totals for backbone, found in paper.items()}).T
+totals.assign(union=[found.union for found in paper.values()])
+
+# %% [markdown]
+# Zero-shot CLIP is above both controls in each backbone, by 67 to 130 concepts, and supervised encoders are at or
+# above finetuned ones. Every encoder lacks many concepts that another has, so *which* concepts are encoded
+# differs as well as how many. These counts have neither error bars nor a level of luck, and the two ViTs have
+# far more than the two ResNets; the width of the searched space differs between them.
+
+# %% [markdown]
 # ## Real pictures
 #
 # The supervised EfficientNets are the real networks we can run. Their 1,280 features, on textures of DTD
@@ -141,7 +173,7 @@ probed = results.table(
 )
 Markdown(results.caption(probed))
 
-# %% mystnb={"figure": {"name": "fig-probing", "caption": "Average precision of the best direction of EfficientNet-Lite0 for concepts of three image sets, with balanced negatives: best coordinate, best right singular vector of the head, best random direction, and the level of luck. Dashed: 0.9."}, "image": {"alt": "ALT-PROBING"}}
+# %% mystnb={"figure": {"name": "fig-probing", "caption": "Average precision of the best direction of EfficientNet-Lite0 for concepts of three image sets, with balanced negatives: best coordinate, best right singular vector of the head, best random direction, and the level of luck. Dashed: 0.9."}, "image": {"alt": "Three panels of marks per concept. Textures of DTD lie between 0.78 and 0.96 and about half pass 0.9; their colours lie between 0.6 and 0.8. In PACS, drawings that are sketches pass 0.9, other styles and all objects lie between 0.70 and 0.90. Cars and signs of CamVid pass 0.9. Best coordinates, best singular vectors and best random directions lie close together everywhere; luck lies between 0.55 and 0.77."}}
 SETS = {"DTD": "DTD", "PACS": "PACS", "CamVid": "CamVid"}
 figures.probed(probed[probed["model"] == "efficientnet-lite0"], SETS, concepts.THRESHOLD)
 
@@ -151,8 +183,37 @@ counts = found.groupby(["set", "category", "model", "kind"], sort=False)["encode
 counts["sum"].unstack().assign(of=counts["size"].unstack().iloc[:, 0]).rename_axis(columns=None)
 
 # %% [markdown]
-# PROBING-TEXT
-#
+# Textures are detected well, which fits what is known of ImageNet networks {cite:p}`geirhos2019`; colours hardly
+# better than luck allows; objects of PACS poorly, because three quarters of them are drawn. And in most cases
+# a *random* direction does as well as the best coordinate or singular vector. The next section meets this
+# again, with numbers.
+
+# %% tags=["hide-input"]
+on_pictures = {"scale": "published", "source": "04-published-probing"}
+lite0 = probed[probed["model"] == "efficientnet-lite0"].pivot_table("ap", ["set", "category"], "kind")
+for (name, category), low, high in (
+    (("DTD", "texture"), 0.86, 0.92),
+    (("DTD", "color"), 0.68, 0.74),
+    (("PACS", "style"), 0.87, 0.91),
+    (("PACS", "object"), 0.77, 0.82),
+):
+    book.record(
+        f"mean average precision, {name} {category}, EfficientNet-Lite0",
+        lite0.loc[(name, category), "features"],
+        at_least=low,
+        at_most=high,
+        text="Mean over concepts of the best coordinate's average precision, balanced negatives.",
+        **on_pictures,
+    )
+book.record(
+    "largest lead of coordinates over random directions, mean of a category",
+    (lite0["features"] - lite0["random"]).max(),
+    at_most=0.05,
+    text="Random directions are nearly as good as coordinates for every category.",
+    **on_pictures,
+)
+
+# %% [markdown]
 # (miniature-concepts)=
 # ## The miniature: robustness or language?
 #
@@ -347,6 +408,23 @@ for category, sign in (("scene", 1), ("color", 1), ("object", -1), ("part", -1))
 # labels detect objects and their parts better. Finetuning, which replaces captions by labels, loses the
 # scenes. Untrained networks have scenes and colours for free, since these fill the picture.
 #
+# The same shows region by region. A regime encodes a concept here if two of its three ResNets do.
+
+# %% mystnb={"figure": {"name": "fig-regime-overlap", "caption": "Concepts encoded by the miniature's regimes, by exclusive regions: coordinates where the heads read, balanced negatives, 0.9, two of three ResNets."}, "image": {"alt": "Bars with a dot matrix of five regimes. Most encoded concepts are shared by all regimes; the next regions hold one to three concepts each."}}
+resnets = tall[tall["model"].str.contains("resnet") & (tall["regime"] != "random-init")]
+majority = resnets.groupby(["regime", "concept"])["ap"].median() >= concepts.THRESHOLD
+encoded = {
+    regime: set(majority[regime][majority[regime]].index) for regime in majority.index.unique("regime")
+}
+overlaps.upset({"miniature": overlap.Overlap.of(encoded)})
+
+# %%
+everyone = set.intersection(*encoded.values())
+pd.Series({regime: ", ".join(sorted(found - everyone)) for regime, found in encoded.items()}).rename(
+    f"beyond the {len(everyone)} that all encode"
+).to_frame()
+
+# %% [markdown]
 # :::{prf:observation} Networks keep what they were asked for
 # :label: obs-asked-for
 #
@@ -389,122 +467,176 @@ book.record(
 # always of one category. Finetuned networks are the most mixed. With a threshold of 0.9 this is to be
 # expected: few pairs of concepts share so many images that one direction can have both.
 #
-# ## Words
+# ## Words on directions
 #
-# WORDS
+# {doc}`03-privileged-directions` found that the first direction of a zero-shot head is its mean, and in CLIP
+# ViT-B/32 lies in coordinates 133 and 312. Rows of these heads are words. Which of them lie far out?
+
+# %%
+WORD_HEADS = {"clip-b32/imagenet-photo": "ImageNet", "clip-b32/lvis": "LVIS"}
+SCORES = {"v_1": "first direction", "v_2": "second direction", "coordinate 133": "coordinate 133"}
+
+
+def far_out():
+    """Words at both ends of three scores, for two heads."""
+    tables = {head: words.loadings(head) for head in WORD_HEADS}
+    return pd.concat(
+        [words.extremes(table, score).assign(head=head) for head, table in tables.items() for score in SCORES]
+    )
+
+
+def related():
+    """Rank correlations of the scores with facts known of the words."""
+    return pd.concat(
+        [word_relations.relations(words.loadings(head)).assign(head=head) for head in WORD_HEADS]
+    )
+
+
+ends = results.table(
+    "04-published-words", "published", far_out, source="ImageNet and LVIS heads of CLIP ViT-B/32"
+)
+relations = results.table(
+    "04-published-word-relations", "published", related, source="the same, and captions of COCO"
+)
+Markdown(results.caption(relations))
+
+# %% mystnb={"figure": {"name": "fig-words", "caption": "Class names of ImageNet at both ends of the first two directions of the head of CLIP ViT-B/32, and of coordinate 133; in standard deviations over the 1,000 names."}, "image": {"alt": "Three columns of words with dots. Highest on the first direction and on coordinate 133: web site, rifle, racer, cup, mailbag, prison; lowest: names of dog breeds such as Sussex spaniel, Kerry blue terrier and Gordon setter. On the second direction furniture and machines are highest and dog breeds lowest."}}
+of_imagenet = ends[ends["head"] == "clip-b32/imagenet-photo"]
+word_figures.extremes({title: of_imagenet[of_imagenet["score"] == score] for score, title in SCORES.items()})
+
+# %% mystnb={"figure": {"name": "fig-word-relations", "caption": "Rank correlation of the words' scores with their length, number of words and of tokens, and with how often they occur in captions of COCO; with 95 % bootstrap intervals."}, "image": {"alt": "Three panels of correlations with intervals. On the first direction and on coordinate 133, longer names of more tokens score lower, down to minus 0.55, and names that are frequent in captions score higher, up to 0.47, in both heads. On the second direction the two heads disagree about captions."}}
+FACTS = {"letters": "letters", "words": "words", "tokens": "tokens", "captions": "in captions"}
+rank = relations[relations["measure"] == "spearman"]
+word_figures.relations(rank, WORD_HEADS, SCORES, FACTS)
+
+# %% tags=["hide-input"]
+on_words = {"scale": "published", "source": "04-published-word-relations"}
+value = relations.set_index(["head", "score", "fact", "measure"])["value"]
+for head, fact, expected in (
+    ("clip-b32/imagenet-photo", "tokens", -0.55),
+    ("clip-b32/imagenet-photo", "captions", 0.47),
+    ("clip-b32/lvis", "tokens", -0.39),
+    ("clip-b32/lvis", "captions", 0.32),
+):
+    book.record(
+        f"rank correlation of the first direction with {fact}, {head}",
+        value[(head, "v_1", fact, "spearman")],
+        equals=expected,
+        tol=0.02,
+        text="Short and common words lie far along the first direction, long and rare ones do not.",
+        **on_words,
+    )
+for head, expected in (("clip-b32/imagenet-photo", 0.38), ("clip-b32/lvis", 0.25)):
+    book.record(
+        f"share of the first direction's variance that facts explain, {head}",
+        value[(head, "v_1", "all", "explained")],
+        equals=expected,
+        tol=0.02,
+        text="Length and frequency of a word explain part of its place on the first direction.",
+        **on_words,
+    )
+
+# %% [markdown]
+# The first direction orders words from the *general* to the *particular*: short and common ones (*toy*,
+# *money*, *cup*) are near the mean of all, long and rare ones (*Kerry blue terrier*) far from it. Length and
+# frequency explain a quarter to two fifths of it; much of the rest is that ImageNet has 118 breeds of dogs.
+# Coordinates 133 and 312 order the words alike, and nearly as the first direction does. No word means
+# anything *to* them: all have a large value there, and what varies is a few per cent. So the privileged
+# direction of these heads has no concept of its own. It is what all words share.
 #
 # ## Superposition
 #
-# SUPERPOSITION
-
-# %% [markdown]
-# ## What holds, and what we could not check
-#
-# - **Holds**: untrained networks encode few concepts, trained ones many more, and luck none.
-# - **Does not hold in the miniature**: that robust networks encode more. The kind of supervision shifts which
-#   concepts are encoded, by category.
-# - **Is made by the method**: the number itself. Threshold, negatives, and how many directions are tried
-#   change it more than any regime does; random directions do as well as coordinates.
-# - **Could not be checked here**: Broden {cite:p}`bau2017` with the paper's encoders. The reader for it is in
-#   the library (`conceptsets.load`, `featurelens dissect`); it needs the `paper` scale.
-
-# %% [markdown]
-# ## Exercises
-#
-# ```{exercise-start} All scores equal
-# :label: ex-all-equal
-# ```
-# What is the average precision of a direction that gives every image the same score? And of one that puts all
-# images with the concept last? Predict both for a concept in 30 of 100 images, then compute them.
-# ```{exercise-end}
-# ```
-
-# %% [markdown]
-# ```{solution-start} ex-all-equal
-# :class: dropdown
-# ```
-
-# %% tags=["solution"]
-present_NT = (torch.arange(100) < 30)[:, None]
-worst_N = -present_NT[:, 0].float() + 0.001 * torch.arange(100)
-scores_NK = torch.stack([torch.zeros(100), worst_N], 1)
-kernels.average_precision(scores_NK, present_NT).flatten()
-
-# %% [markdown]
-# The prevalence, 0.3, and 0.17: even the worst ranking has some precision once everything is included. A
-# common wrong answer for the first is 0.5; that is the area under the ROC curve.
-#
-# ```{solution-end}
-# ```
-
-# %% [markdown]
-# ```{exercise-start} More directions, more concepts
-# :label: ex-more-directions
-# ```
-# Search `clip-web-resnet-s0` (joint space) with 16, 64, 256 and 1,024 random directions. How does the number
-# of encoded concepts grow? What does it say about comparing networks of different width?
-# ```{exercise-end}
-# ```
-
-# %% [markdown]
-# ```{solution-start} ex-more-directions
-# :class: dropdown
-# ```
-
-# %% tags=["solution"]
-h_ND, _ = small.searched("clip-web-resnet-s0")["joint"]
-judged = concepts.labels(small.concept_set(), "balanced")
-many_DK = concepts.random_directions(h_ND.shape[1], 1024, seed=5)
-{k: len(concepts.detect(h_ND, many_DK[:, :k], judged).encoded()) for k in (16, 64, 256, 1024)}
-
-# %% [markdown]
-# It keeps growing. A network of twice the width brings twice the directions to the search and would encode
-# more concepts even if its features were no better. Compare at an equal number of directions, or say by how
-# much they differ.
-#
-# ```{solution-end}
-# ```
-
-# %% [markdown]
-# ```{exercise-start} A fairer reader
-# :label: ex-fairer-reader
-# ```
-# Instead of the best coordinate, use the difference of the means of images with and without a concept as its
-# direction, from one half of the images, and judge it on the other. How many concepts does `clip-web-resnet-s0`
-# encode then?
-# ```{exercise-end}
-# ```
-
-# %% [markdown]
-# ```{solution-start} ex-fairer-reader
-# :class: dropdown
-# ```
-
-# %% tags=["solution"]
-half_N = torch.arange(len(h_ND)) % 2 == torch.arange(len(h_ND)) // 12 % 2
-direction_DT = torch.stack(
-    [
-        h_ND[half_N & present].mean(0) - h_ND[half_N & ~present].mean(0)
-        for present in small.concept_set().present_NT.T
-    ],
-    1,
-)
-other = concepts.labels(small.concept_set(), "balanced", rows=(~half_N).nonzero()[:, 0])
-own = concepts.detect(h_ND[~half_N], direction_DT, other).ap_2KT[0].diagonal()
-int((own >= concepts.THRESHOLD).sum())
-
-# %% [markdown]
-# One direction per concept, told what to look for, finds more than the best of 64 coordinates. The features
-# know more than their coordinates show: what coordinates detect is a lower bound.
-#
-# ```{solution-end}
-# ```
-
-# %% [markdown]
-# ## What comes next
-#
-# Three measures, three chapters, one question: which of them tells robust models from fragile ones without
-# shifted data? {doc}`02-outlier-features` and {doc}`03-privileged-directions` have the first two.
+# A network may have more concepts than dimensions if it lets their directions overlap
+# {cite:p}`elhage2022`. When does that pay? A toy shows it: 20 inputs, each absent with probability $S$, have to
+# pass through 5 hidden units, $\hat x = \mathrm{ReLU}(W^\top W x + b)$.
 
 # %%
-book.write()
+toys = results.table("04-miniature-toy", "miniature", toy.table, source="toy models of superposition")
+
+# %% mystnb={"figure": {"name": "fig-toy", "caption": "Toy models of superposition, one mark a seed: inputs that are represented per hidden unit, and loss relative to the best model without superposition, against how often an input is absent."}, "image": {"alt": "Two panels against sparsity. Inputs per hidden unit rise from 1 when all inputs are present to nearly 4 when they are absent 99 per cent of the time. The loss relative to no superposition falls from 1 to 0.23."}}
+super_figures.toy(toys, toy.HIDDEN)
+
+# %% mystnb={"figure": {"name": "fig-toy-products", "caption": "Products of the inputs' directions in two toy models: with dense inputs, and with inputs that are absent nine times in ten."}, "image": {"alt": "Two heat maps of 20 by 20 products. With dense inputs only the first five entries of the diagonal are filled. With sparse inputs most of the diagonal is filled, and entries off the diagonal show which inputs share directions."}}
+products = results.table(
+    "04-miniature-toy-products",
+    "miniature",
+    lambda: pd.concat([toy.products(0.0).assign(sparsity=0.0), toy.products(0.9).assign(sparsity=0.9)]),
+    source="toy models of superposition",
+)
+super_figures.products(products)
+
+# %% tags=["hide-input"]
+by_sparsity = toys.groupby("sparsity")[["represented", "ratio"]].mean()
+on_toys = {"scale": "miniature", "source": "04-miniature-toy"}
+for sparsity, represented, ratio in ((0.0, 5.0, 1.0), (0.9, 12.4, 0.55), (0.99, 18.6, 0.23)):
+    book.record(
+        f"inputs represented by 5 units, absent with probability {sparsity:g}",
+        by_sparsity.loc[sparsity, "represented"],
+        equals=represented,
+        tol=1.5,
+        text="The rarer the inputs, the more of them share the hidden units.",
+        **on_toys,
+    )
+    book.record(
+        f"loss relative to no superposition, absent with probability {sparsity:g}",
+        by_sparsity.loc[sparsity, "ratio"],
+        equals=ratio,
+        tol=0.08,
+        text="Superposition pays when inputs are rare.",
+        **on_toys,
+    )
+
+# %% [markdown]
+# With dense inputs five units keep the five most important ones, and no trick helps. With rare inputs they keep
+# nearly all twenty, at a quarter of the loss. Superposition is a bet that two concepts will seldom come
+# together.
+#
+# The miniature's networks have 64 dimensions or more for 50 concepts, so they *need* no superposition. Do their
+# concepts overlap all the same? The direction of a concept is now the mean of images with it minus the mean of
+# those without, and *interference* the $|\cos|$ of two such directions.
+
+# %%
+packed = results.table(
+    "04-miniature-superposition",
+    "miniature",
+    superposition.miniature_table,
+    source="features of the miniature's networks where their heads read, concepts from its masks",
+)
+Markdown(results.caption(packed))
+
+# %% mystnb={"figure": {"name": "fig-interference", "caption": "Mean interference between the directions of 50 concepts, one mark a network: over all pairs, and over pairs whose labels are unrelated. Crosses: the same features with shuffled labels. Bars: random directions."}, "image": {"alt": "Two panels, one row per regime. Over all pairs trained networks lie between 0.25 and 0.33, near the level of shuffled labels, and untrained ones at 0.6. Over unrelated pairs networks with captions lie at 0.12 to 0.14, close to random directions at 0.10; supervised ones reach 0.26."}}
+super_figures.interference(packed, {"mean": "all pairs", "unrelated": "unrelated pairs"})
+
+# %%
+columns = ["width", "mean", "unrelated", "shuffled", "random", "effective_rank", "own_dimension"]
+packed.groupby(["backbone", "regime"], sort=False)[columns].mean().round(2)
+
+# %% tags=["hide-input"]
+tight = packed[packed["backbone"] == "resnet"].groupby("regime")[["mean", "effective_rank"]].mean()
+on_packed = {"scale": "miniature", "source": "04-miniature-superposition"}
+for robust, fragile in (("clip-web", "clip-captions"), ("supervised-web", "supervised")):
+    book.record(
+        f"interference, {robust} over {fragile}",
+        tight.loc[robust, "mean"] - tight.loc[fragile, "mean"],
+        at_least=0.01,
+        text="On ordinary images, concepts of robust ResNets overlap slightly more.",
+        **on_packed,
+    )
+book.record(
+    "largest effective rank of 50 concept directions in a trained network",
+    packed.loc[packed["regime"] != "random-init", "effective_rank"].max(),
+    at_most=12,
+    text="Fifty concepts fill about ten dimensions.",
+    **on_packed,
+)
+
+# %% [markdown]
+# They overlap a great deal. Fifty concepts fill only seven to ten dimensions of 64 or 128. But most of this is
+# not superposition: labels that go together (windows and houses) give directions that go together, and
+# directions of *shuffled* labels overlap nearly as much, since any difference of means leans to where
+# features vary most. Pairs of unrelated concepts in CLIP networks overlap hardly more than random directions.
+#
+# In both pairs that differ in data alone the robust ResNets pack these concepts slightly tighter (0.29 against
+# 0.27, and 0.33 against 0.28): networks that also know sketches and paintings leave less room for what
+# ordinary images show. That is the direction in which *more concepts in superposition* points, at a size that
+# we would not build on.
