@@ -293,6 +293,7 @@ def test_curves_score_with_the_fits_they_are_given(case):
     ("curve", "expected"),
     [
         ([0.1, 0.5, 0.79, 0.8], 2),  # exactly one point below is not more than one point
+        ([0.1, 0.06, 0.07], 0),  # the same where 0.07 - 0.01 rounds up
         ([0.1, 0.5, 0.7899, 0.8], 3),
         ([0.1, 0.8, 0.5, 0.8], 3),  # good at k = 1 but not from there on
         ([0.9, 0.9, 0.9, 0.8], 0),  # never below the whole head
