@@ -231,7 +231,7 @@ counted = results.table(
 )
 Markdown(results.caption(counted))
 
-# %% mystnb={"figure": {"name": "fig-concept-sweep", "caption": "Encoded concepts of the miniature's networks against the threshold, coordinates before the projection: mean and range over networks of a regime, for both choices of negatives."}, "image": {"alt": "Two panels of falling curves, one per training regime, over thresholds from 0.5 to 0.95. With balanced negatives all start at 50 concepts; at 0.9 trained networks have 15 to 19 and untrained ones 5. With all images as negatives trained networks fall from about 25 at 0.5 to between 0 and 6 at 0.9. The trained regimes lie close together throughout."}}
+# %% mystnb={"figure": {"name": "fig-concept-sweep", "caption": "Encoded concepts of the miniature's networks against the threshold, coordinates before the projection: mean and range over networks of a regime, for both choices of negatives."}, "image": {"alt": "Two panels of falling curves, one per training regime, over thresholds from 0.5 to 0.95. With balanced negatives all start at 50 concepts; at 0.9 trained networks have 15 to 19 and untrained ones 5. With all images as negatives trained networks fall from 35 to 40 at 0.5 to between 0 and 6 at 0.9. The trained regimes lie close together throughout."}}
 coordinates = counted[(counted["kind"] == "features") & (counted["point"] == "pre")]
 figures.sweep(coordinates, {"balanced": "as many negatives", "prevalence": "all negatives"}, "negatives")
 
@@ -416,7 +416,7 @@ majority = resnets.groupby(["regime", "concept"])["ap"].median() >= concepts.THR
 encoded = {
     regime: set(majority[regime][majority[regime]].index) for regime in majority.index.unique("regime")
 }
-overlaps.upset({"miniature": overlap.Overlap.of(encoded)})
+overlaps.upset({"miniature": overlap.Overlap.of(encoded)}, plots.COLOURS)
 
 # %%
 everyone = set.intersection(*encoded.values())

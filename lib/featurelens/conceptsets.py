@@ -18,7 +18,7 @@ __all__ = ["ConceptSet", "from_imageset", "load"]
 # What the labels of an image set say, where that is neither an object nor in their own name.
 _CLASSES = {"dtd10": "texture"}
 _ATTRIBUTES = {"domain": "style"}
-_NOTHING = "unlabelled"  # class of the pixels that nobody labelled
+NOTHING = "unlabelled"  # class of the pixels that nobody labelled
 _BLOCK = 256  # pictures of the miniature whose masks are in memory at once
 
 
@@ -82,7 +82,7 @@ def _of_masks(images: ImageSet) -> ConceptSet:
 
     found, unread = concept_labels.read_each(classes, range(len(images)), "masks")
     images, rows, failures = concept_labels.without(images, unread)
-    keep = [t for t, name in enumerate(images.classes) if name != _NOTHING]
+    keep = [t for t, name in enumerate(images.classes) if name != NOTHING]
     present_NT = concept_labels.of_rows((found[i] for i in rows), len(images.classes))[:, keep]
     names = [images.classes[t] for t in keep]
     return ConceptSet(images, names, ["object"] * len(names), present_NT, None, failures)

@@ -19,13 +19,13 @@ def by_area(name: str, share: float = SHARE) -> ConceptSet:
         Unreachable: the image set is not on this machine.
     """
     images = imagesets.load(name)
-    n_classes = len(images.classes)
-    present_NT = torch.zeros(len(images), n_classes, dtype=torch.bool)
+    classes = [c for c, label in enumerate(images.classes) if label != conceptsets.NOTHING]
+    present_NT = torch.zeros(len(images), len(classes), dtype=torch.bool)
     for i in range(len(images)):
         mask_HW = images.mask(i)
-        count_T = torch.bincount(mask_HW.flatten().long(), minlength=256)[:n_classes]
-        present_NT[i] = count_T >= share * mask_HW.numel()
-    return ConceptSet(images, list(images.classes), ["object"] * n_classes, present_NT)
+        pixels_C = torch.bincount(mask_HW.flatten().long(), minlength=256)
+        present_NT[i] = pixels_C[classes] >= share * mask_HW.numel()
+    return ConceptSet(images, [images.classes[c] for c in classes], ["object"] * len(classes), present_NT)
 
 
 def concept_sets() -> dict[str, ConceptSet]:

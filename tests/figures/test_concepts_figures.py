@@ -106,7 +106,7 @@ def test_kinds_mark_each_network_on_the_row_of_its_regime():
     ]
     assert marks(vits) == [[], [], near([(4, 0.22)])]
     assert ticks(vits.yaxis) == ["clip-web", "supervised"] and list(vits.get_yticks()) == [0, 1]
-    assert key(figure) == ["features", "right singular vectors", "random"]
+    assert key(figure) == ["coordinates", "right singular vectors", "random directions"]
     assert len({colours(each)[0] for each in resnets.collections}) == 3
     for ax in figure.axes:
         assert ax.get_xlabel() == "encoded concepts, of 50"
@@ -193,7 +193,7 @@ def test_probed_sorts_concepts_by_category_and_precision(detected):
     for found, less in ((features, 0), (luck, 0.05), (right, 0.1), (random, 0.15)):
         assert found == near([(ap - less, y) for y, ap in enumerate(best)])
     assert marks(town) == [near([(0.85 - less, 0)]) for less in (0, 0.05, 0.1, 0.15)]
-    assert key(figure) == ["features", "luck, 95 %", "right singular vectors", "random"]
+    assert key(figure) == ["coordinates", "luck, 95 %", "right singular vectors", "random directions"]
     for ax in figure.axes:
         assert list(ax.lines[0].get_xdata()) == [0.9, 0.9] and ax.lines[0].get_ls() == "--"
         # One scale for both panels: a row is as high in each.

@@ -9,6 +9,7 @@ from featurelens import plots
 
 DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 KINDS = {"features": ("o", 0), "right singular vectors": ("s", 2), "random": ("x", 7)}
+NAMES = {"features": "coordinates", "random": "random directions"}
 
 
 def sweep(table: pd.DataFrame, panels: Mapping[str, str], column: str) -> Figure:
@@ -52,7 +53,9 @@ def kinds(table: pd.DataFrame, panels: Mapping[str, str], column: str, total: in
             part = rows[rows["kind"] == kind]
             y = [regimes.index(name) + shift for name in part["regime"]]
             shown = plots.OKABE_ITO[colour]
-            ax.scatter(part["count"], y, marker=marker, color=shown, s=24, label=kind, zorder=3)
+            ax.scatter(
+                part["count"], y, marker=marker, color=shown, s=24, label=NAMES.get(kind, kind), zorder=3
+            )
         ax.set(title=title, xlabel=f"encoded concepts, of {total}", ylim=(len(regimes) - 0.5, -0.5))
         ax.set_xlim(-0.5, None)
     axes[0].set_yticks(range(len(regimes)), regimes)
@@ -97,7 +100,8 @@ def against_robustness(table: pd.DataFrame, columns: Mapping[str, str]) -> Figur
                 named = regime if backbone == "resnet" else None
                 style = {"color": plots.colour(regime), "marker": marker, "s": 40, "edgecolor": "white"}
                 ax.scatter(rows[column], rows["count"], label=named, **style)
-        ax.set(title=title, xlabel="effective robustness (points)", ylim=(0, None))
+        top = 1.1 * table["count"].max()
+        ax.set(title=title, xlabel="effective robustness (points)", ylim=(0, top))
     axes[0].set(ylabel="encoded concepts")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5, fontsize="small")
@@ -122,7 +126,15 @@ def probed(table: pd.DataFrame, panels: Mapping[str, str], threshold: float) -> 
         for kind, (marker, colour) in KINDS.items():
             part = rows[rows["kind"] == kind].set_index("concept").loc[order]
             shown = plots.OKABE_ITO[colour]
-            ax.scatter(part["ap"], range(len(order)), marker=marker, color=shown, s=20, label=kind, zorder=3)
+            ax.scatter(
+                part["ap"],
+                range(len(order)),
+                marker=marker,
+                color=shown,
+                s=20,
+                label=NAMES.get(kind, kind),
+                zorder=3,
+            )
             if kind == "features":
                 luck = {"color": "#7F7F7F", "marker": "|", "s": 50, "label": "luck, 95 %"}
                 ax.scatter(part["luck"], range(len(order)), **luck)
@@ -131,5 +143,5 @@ def probed(table: pd.DataFrame, panels: Mapping[str, str], threshold: float) -> 
         ax.set(title=title, xlim=(0.5, 1.02), ylim=(-0.7, max(sizes) - 0.3))
     figure.supxlabel("average precision of the best direction", fontsize="medium")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize="small")
+    figure.legend(handles, names, loc="outside upper center", ncols=4, fontsize="small")
     return figure

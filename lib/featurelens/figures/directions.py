@@ -176,7 +176,9 @@ def along_k(table: pd.DataFrame, panels: Mapping[str, str], value: str, ylabel: 
     present = [name for name in plots.COLOURS if name in set(table["regime"])]
     for ax, (panel, title) in zip(axes, panels.items(), strict=True):
         rows = table[table["panel"] == panel]
-        for regime, dashes in zip(present, ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1))), strict=False):
+        for regime, dashes in zip(
+            present, ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3))), strict=False
+        ):
             band = rows[rows["regime"] == regime].groupby("k")[value].agg(["mean", "min", "max"])
             band = band[np.isfinite(band["mean"])]
             colour = plots.colour(regime)
