@@ -63,10 +63,12 @@ def labels(
 
     Raises:
         UnknownNameError: no such choice of negatives or of unknown.
-        ValueError: no concept has enough images.
+        ValueError: no concept has enough images, or a minimum of none.
     """
     checks.known("choice of negatives", negatives, NEGATIVES)
     checks.known("choice of unknown", unknown, UNKNOWN)
+    if minimum < 1:
+        raise ValueError(f"minimum: expected at least 1, found {minimum}")
     present_NT, known_NT = concepts.present_NT, concepts.known_NT
     considered_NT = torch.ones_like(present_NT)
     if known_NT is not None and unknown == "left out":
@@ -158,7 +160,8 @@ class Detection:
         total_K = count_KJ.sum(1)
         with np.errstate(invalid="ignore", divide="ignore"):
             share_KJ = count_KJ / total_K[:, None]
-            bits_K = -np.where(share_KJ > 0, share_KJ * np.log2(share_KJ), 0).sum(1)
+            # Taken from 0, since the negative of 0 would be shown as -0.0.
+            bits_K = 0 - np.where(share_KJ > 0, share_KJ * np.log2(share_KJ), 0).sum(1)
         bits_K[total_K == 0] = np.nan
         return pd.DataFrame(
             {"direction": range(len(total_K)), "concepts": total_K.astype(int), "entropy": bits_K}
@@ -187,7 +190,12 @@ def detect(h_ND: torch.Tensor, directions_DK: torch.Tensor, judged: Labels) -> D
     """
     scores_NK = project(h_ND, directions_DK)
     ap_2KT = kernels.average_precision_signed(scores_NK, judged.present_NT, judged.considered_NT)
-    return Detection(judged.names, judged.categories, ap_2KT)
+    return Detection(judged.names, judged.categories, _settled(ap_2KT))
+
+
+def _settled(ap: torch.Tensor) -> torch.Tensor:
+    """Move to the CPU and round to the kernel's exactness: all images first is 1, not the number below it."""
+    return ap.cpu().round(decimals=12)
 
 
 def project(h_ND: torch.Tensor, directions_DK: torch.Tensor) -> torch.Tensor:
@@ -218,9 +226,10 @@ def by_luck(
         TypeError, ValueError: as :func:`detect`; no permutations.
     """
     scores_NK = project(h_ND, directions_DK)
-    return kernels.average_precision_by_chance(
+    ap_RT = kernels.average_precision_by_chance(
         scores_NK, judged.present_NT, judged.considered_NT, permutations=permutations, seed=seed
     )
+    return _settled(ap_RT)
 
 
 def resampled(
@@ -232,9 +241,10 @@ def resampled(
         TypeError, ValueError: as :func:`detect`; no resamples.
     """
     scores_NK = project(h_ND, directions_DK)
-    return kernels.average_precision_resampled(
+    ap_RT = kernels.average_precision_resampled(
         scores_NK, judged.present_NT, judged.considered_NT, resamples=resamples, seed=seed
     )
+    return _settled(ap_RT)
 
 
 def sweep(best: torch.Tensor, thresholds: Iterable[float] = THRESHOLDS) -> list[int | float]:
