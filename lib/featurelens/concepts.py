@@ -225,11 +225,8 @@ def by_luck(
     Raises:
         TypeError, ValueError: as :func:`detect`; no permutations.
     """
-    scores_NK = project(h_ND, directions_DK)
-    ap_RT = kernels.average_precision_by_chance(
-        scores_NK, judged.present_NT, judged.considered_NT, permutations=permutations, seed=seed
-    )
-    return _settled(ap_RT)
+    seen = (project(h_ND, directions_DK), judged.present_NT, judged.considered_NT)
+    return _settled(kernels.average_precision_by_chance(*seen, permutations=permutations, seed=seed))
 
 
 def resampled(
@@ -240,11 +237,8 @@ def resampled(
     Raises:
         TypeError, ValueError: as :func:`detect`; no resamples.
     """
-    scores_NK = project(h_ND, directions_DK)
-    ap_RT = kernels.average_precision_resampled(
-        scores_NK, judged.present_NT, judged.considered_NT, resamples=resamples, seed=seed
-    )
-    return _settled(ap_RT)
+    seen = (project(h_ND, directions_DK), judged.present_NT, judged.considered_NT)
+    return _settled(kernels.average_precision_resampled(*seen, resamples=resamples, seed=seed))
 
 
 def sweep(best: torch.Tensor, thresholds: Iterable[float] = THRESHOLDS) -> list[int | float]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from featurelens import kernels, robustness
+from featurelens import checks, kernels, robustness
 from featurelens.heads import LinearHead
 
 RANDOM_ORDERS = 5
@@ -104,6 +104,8 @@ def curves(
     Raises:
         TypeError, ValueError: as :func:`featurelens.kernels.pruning_curves`.
     """
+    if not sets:
+        raise ValueError("expected at least one image set, found none")
     every = plans(head.w_CD, reference_ND)
     bundles: dict[int, list[Plan]] = {}
     for plan in every:  # orders of the same directions share their projections
@@ -145,6 +147,8 @@ def two_fold(
     Raises:
         TypeError, ValueError: as :func:`curves`.
     """
+    if not sets:
+        raise ValueError("expected at least one image set, found none")
     base = next(iter(sets))
     h_ND, y_N, group_C = sets[base]
     # Drawn, not alternating: labels may alternate too, and halves of different classes would be no halves.
@@ -163,7 +167,11 @@ def scored(counts: pd.DataFrame, base: str, fits: Mapping[str, robustness.Fit] |
 
     Effective robustness is in percentage points; it is missing without a baseline, and where an accuracy of
     0 or 1 has no logit.
+
+    Raises:
+        UnknownNameError: the base is not in the table.
     """
+    checks.known("image set", base, counts["image_set"].unique())
     table = counts.assign(accuracy=counts["correct"] / counts["images"], er=np.nan)
     key = ["order", "draw", "k"]
     on_base = table[table["image_set"] == base].set_index(key)["accuracy"]
@@ -183,8 +191,9 @@ def kept(accuracy_K1: np.ndarray, loss: float = 0.01) -> int:
         ValueError: no curve.
     """
     accuracy_K1 = np.asarray(accuracy_K1, dtype=np.float64)
-    if accuracy_K1.ndim != 1 or not len(accuracy_K1):
-        raise ValueError(f"expected accuracies at k = 0..K, found {accuracy_K1.shape}")
+    if accuracy_K1.ndim != 1 or not len(accuracy_K1) or np.isnan(accuracy_K1).any():
+        found = f"{accuracy_K1.shape}, {np.isnan(accuracy_K1).sum()} missing"
+        raise ValueError(f"expected accuracies at k = 0..K, found {found}")
     low = np.flatnonzero(accuracy_K1 < accuracy_K1[-1] - loss - 1e-12)
     return int(low[-1]) + 1 if len(low) else 0
 

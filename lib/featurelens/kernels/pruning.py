@@ -21,7 +21,7 @@ from featurelens.kernels.directions import Directions
 TIE = 1e-11
 # Images whose coefficients are held at a time (CPU), and scores that are (GPU): memory grows with neither
 # the number of images nor that of directions.
-CPU_ROWS = 512
+CPU_ROWS = 256
 GPU_SCORES = 2**24
 
 
@@ -160,7 +160,8 @@ def _problem(h_ND, directions, y_N, orders_RK, bias_C, group_C) -> _Problem:
     by_label = by_label.to(h_ND.device)
     return _Problem(
         h_ND,
-        (u_CK * s_K)[by_label].T.contiguous(),
+        # Transposed by the selection itself, with no copy beside it.
+        u_CK.T.index_select(1, by_label).mul_(s_K[:, None]),
         v_DK,
         bias_C.to(u_CK)[by_label],
         (stop - size)[y_N],
