@@ -73,7 +73,7 @@ def test_concepts_without_both_kinds_of_images_are_refused():
     with pytest.raises(ValueError, match=r"found 2 without, first concept 2$"):
         concept_directions(h_ND, present_NT)
     with pytest.raises(ValueError, match=r"mean features that differ, found 3 without"):
-        concept_directions(torch.full((50, 4), 0.1), coins(50, 3))
+        concept_directions(torch.full((500, 4), 0.1, dtype=torch.float64), coins(500, 3))
 
 
 @pytest.mark.parametrize("labels", [torch.ones(50, 2), coins(49, 2), coins(50, 2)[:, 0]])
@@ -116,15 +116,12 @@ def test_directions_that_have_no_angle_are_refused(bad):
 
 @pytest.mark.parametrize(("n", "width"), [(2, 2), (30, 5), (75, 64), (20, 512)])
 def test_random_directions_interfere_as_expected(n, width):
-    means, largest = zip(
-        *(
-            (i.mean_T.mean(), i.max_T.mean())
-            for i in (interference(gaussian(n, width, seed=s)) for s in range(300))
-        ),
-        strict=True,
-    )
+    drawn = [interference(gaussian(n, width, seed=seed)) for seed in range(300)]
     expected = random_interference(n, width)
-    for found, value in ((means, expected.mean), (largest, expected.max)):
+    for found, value in (
+        ([one.mean_T.mean() for one in drawn], expected.mean),
+        ([one.max_T.mean() for one in drawn], expected.max),
+    ):
         assert abs(np.mean(found) - value) < 4 * np.std(found) / 300**0.5
 
 
@@ -147,9 +144,8 @@ def test_welch_bound_is_reached_where_all_angles_are_equal(simplex, bound):
 
 @pytest.mark.parametrize(("n", "width"), [(6, 5), (20, 5), (100, 3)])
 def test_no_directions_beat_the_welch_bound(n, width):
-    assert all(
-        interference(gaussian(n, width, seed=s)).max_T.max() > welch_bound(n, width) for s in range(20)
-    )
+    largest = [interference(gaussian(n, width, seed=seed)).max_T.max() for seed in range(20)]
+    assert min(largest) > welch_bound(n, width)
 
 
 # Dimensions
@@ -164,12 +160,10 @@ def test_dimensionality_of_regular_polytopes():
 
 def test_dimensionality_counts_lengths_and_takes_zeros():
     w_TD = gaussian(6, 3).double()
-    expected = [
-        sum(x * x for x in w) ** 2
-        / sum(sum(a * b for a, b in zip(w, v, strict=True)) ** 2 for v in w_TD.tolist())
-        for w in w_TD.tolist()
-    ]
-    np.testing.assert_allclose(dimensionality(w_TD), expected)
+    unit_TD = w_TD / w_TD.norm(dim=1, keepdim=True)
+    for i, found in enumerate(dimensionality(w_TD)):
+        expected = w_TD[i].dot(w_TD[i]) / sum(unit_TD[i].dot(w_D) ** 2 for w_D in w_TD)
+        torch.testing.assert_close(found, expected)
     w_TD[4] = 0
     assert dimensionality(w_TD)[4] == 0 and dimensionality(w_TD).sum() < 3 + 1e-9
 
@@ -198,7 +192,7 @@ def test_shuffled_labels_keep_their_number_and_nothing_else():
     assert labels_NT.sum(0).tolist() == present_NT.sum(0).tolist()
     assert labels_NT.equal(shuffle(present_NT, 4)) and not labels_NT.equal(shuffle(present_NT, 5))
     phi = np.corrcoef(labels_NT.double().T, present_NT.double().T)
-    assert np.abs(phi - np.eye(12))[:6].max() < 0.1 or np.abs(phi[:6, 6:]).max() < 0.1
+    assert np.abs(phi - np.eye(12))[:6].max() < 0.1
 
 
 def test_summary_of_features_that_are_the_labels():
@@ -206,9 +200,8 @@ def test_summary_of_features_that_are_the_labels():
     present_NT[:, 1] = present_NT[:, 0] ^ coins(4000, 1, p=0.1)[:, 0]  # two that go together
     row = summary(present_NT.double() @ torch.eye(8, 40).double(), present_NT, [shuffle(present_NT, 0)])
     assert (row["width"], row["concepts"]) == (40, 8)
-    assert row["mean"] == pytest.approx(row["labels"]) and row["unrelated"] == pytest.approx(
-        row["labels_unrelated"]
-    )
+    assert row["mean"] == pytest.approx(row["labels"])
+    assert row["unrelated"] == pytest.approx(row["labels_unrelated"])
     assert row["unrelated"] < 0.05 < row["mean"] < row["nearest"] < row["largest"] and row["largest"] > 0.9
     assert 20 <= row["unrelated_pairs"] <= 27
     assert 6 < row["effective_rank"] < 8 and row["per_dimension"] == pytest.approx(0.2)
@@ -219,9 +212,8 @@ def test_shuffled_labels_measure_how_few_dimensions_features_fill():
     wide, present_NT = gaussian(3000, 60), coins(3000, 20)
     narrow = wide[:, :4] @ gaussian(4, 60, seed=9) + 1e-3 * wide
     nothing = [shuffle(present_NT, seed) for seed in range(5)]
-    assert summary(wide, present_NT, nothing)["shuffled"] == pytest.approx(
-        random_interference(20, 60).mean, rel=0.1
-    )
+    isotropic = random_interference(20, 60).mean
+    assert summary(wide, present_NT, nothing)["shuffled"] == pytest.approx(isotropic, rel=0.1)
     found = summary(narrow, present_NT, nothing)
     assert found["shuffled"] > 0.3 and found["shuffled"] == pytest.approx(found["mean"], rel=0.2)
 

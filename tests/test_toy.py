@@ -76,15 +76,15 @@ def test_sparsity_outside_is_refused(sparsity):
         toy.linear_loss(sparsity)
 
 
-def test_threads_and_the_global_seed_change_no_digit(short):
-    before = torch.get_num_threads()
+def test_one_thread_trains_and_the_global_seed_changes_no_digit(short, monkeypatch):
+    loss, used, before = toy._loss, set(), torch.get_num_threads()
+    monkeypatch.setattr(toy, "_loss", lambda *x: used.add(torch.get_num_threads()) or loss(*x))
     first = short()
-    torch.set_num_threads(2 if before == 1 else 1)
-    threads = torch.get_num_threads()
+    torch.manual_seed(1)
+    torch.set_num_threads(2)
     try:
-        torch.manual_seed(1)
         second = short()
-        assert torch.get_num_threads() == threads
+        assert used == {1} and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
     for a, b in zip(first, second, strict=True):

@@ -207,7 +207,7 @@ def miniature_table(image_set: str = "base-val", point: str | None = None) -> pd
     """
     images, present_NT, shuffled = _labels(image_set)
     rows = []
-    for spec in (spec for spec in recipes().values() if spec.shipped):
+    for spec in (one for one in recipes().values() if one.shipped):
         encoder = zoo.load(f"miniature/{spec.name}")
         at = point or (encoder.head.point if encoder.head else "joint")
         found = extract.features(encoder, images, point=at)
@@ -221,7 +221,7 @@ def summary(h_ND: torch.Tensor, present_NT: torch.Tensor, shuffled: list[torch.T
     """Return interference between concepts, and what to compare it with.
 
     ``mean``, ``nearest`` (mean over concepts of the largest) and ``largest`` are over all pairs of concepts,
-    ``unrelated`` is the mean over pairs whose labels correlate by less than ``UNRELATED``. Baselines:
+    ``unrelated`` is the mean over pairs whose labels correlate by less than ``UNRELATED``, if any. Baselines:
     ``random``, ``random_nearest`` of random directions; ``shuffled``, the mean with shuffled labels, of
     directions of nothing in the same features; ``labels``, ``labels_unrelated``, the means with the labels
     themselves as features. ``own_dimension`` is the mean :func:`dimensionality`.

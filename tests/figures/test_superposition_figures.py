@@ -46,9 +46,8 @@ def test_interference_draws_every_network_beside_its_baselines():
         for backbone in ("resnet", "resnet", "vit")
     ]
     columns = ["regime", "backbone", "random", "shuffled", "mean", "unrelated"]
-    figure = drawn(
-        figures.interference(pd.DataFrame(rows, columns=columns), {"mean": "all", "unrelated": "some"})
-    )
+    table = pd.DataFrame(rows, columns=columns)
+    figure = drawn(figures.interference(table, {"mean": "all", "unrelated": "some"}))
     left, right = figure.axes
     assert [tick.get_text() for tick in left.get_yticklabels()] == ["clip-web", "supervised"]
     assert [ax.get_title() for ax in (left, right)] == ["all", "some"]
