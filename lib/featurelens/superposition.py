@@ -207,7 +207,7 @@ def miniature_table(image_set: str = "base-val", point: str | None = None) -> pd
     """
     images, present_NT, shuffled = _labels(image_set)
     rows = []
-    for spec in (one for one in recipes().values() if one.shipped):
+    for spec in (spec for spec in recipes().values() if spec.shipped):
         encoder = zoo.load(f"miniature/{spec.name}")
         at = point or (encoder.head.point if encoder.head else "joint")
         found = extract.features(encoder, images, point=at)
