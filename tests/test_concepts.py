@@ -334,6 +334,7 @@ def test_resampling_does_not_search_again():
     among_many = concepts.resampled(h_ND, torch.eye(40), judged, resamples=10, seed=4)
     alone = concepts.resampled(h_ND, torch.eye(40)[:, 17:18], judged, resamples=10, seed=4)
     assert among_many.equal(alone) and alone.std() > 0
+    assert not concepts.resampled(h_ND, torch.eye(40), judged, resamples=10, seed=5).equal(among_many)
 
 
 def test_no_draws_are_an_error():

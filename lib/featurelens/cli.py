@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,14 @@ import typer
 from featurelens import scales
 from featurelens.checks import UnknownNameError
 
-EXPECTED = (UnknownNameError, scales.Unreachable, FileNotFoundError, FloatingPointError, ValueError)
+EXPECTED = (
+    UnknownNameError,
+    scales.Unreachable,
+    FileNotFoundError,
+    FloatingPointError,
+    ModuleNotFoundError,  # an extra that is not installed
+    ValueError,
+)
 
 
 class App(typer.Typer):
@@ -123,6 +131,36 @@ def train(
         training.train(name)
     if not training.pending():
         training.write_tables()
+
+
+@app.command()
+def dissect(
+    encoder: Annotated[str, typer.Argument(help="Name in the zoo, or timm/ and a model.")],
+    concepts: Annotated[
+        str, typer.Option(help="An image set by name, a folder of folders, Broden's folder, or COCO's JSON.")
+    ],
+    directions: Annotated[
+        str, typer.Option(help="Coordinates of the *features*, or of the *head*.")
+    ] = "features",
+    point: Annotated[str | None, typer.Option(help="pre or joint; default: pre, or the head's own.")] = None,
+    negatives: Annotated[str, typer.Option(help="balanced or prevalence.")] = "balanced",
+    threshold: Annotated[float, typer.Option(help="Average precision that counts as detected.")] = 0.9,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: dissect-ENCODER-CONCEPTS.")] = None,
+) -> None:
+    """Which concepts the directions of an encoder detect: a table of all pairs, and a page to browse."""
+    from rich.console import Console
+
+    from featurelens import conceptsets, dissect, dissect_pictures, dissect_report, zoo
+
+    dissect.checked(directions, negatives, threshold)
+    out = out and dissect_report.writable(out)
+    loaded, concept_set = zoo.load(encoder), conceptsets.load(concepts)
+    options = {"directions": directions, "point": point, "negatives": negatives, "threshold": threshold}
+    options["pictures"] = dissect_pictures.may_show(concepts)
+    report = dissect.dissect(loaded, concept_set, **options)
+    page = report.write(out)
+    Console().print(report)
+    typer.echo(f"\n{page}")
 
 
 def _pages(names: list[str] | None) -> list:
