@@ -37,7 +37,7 @@ def pruning_curve_plain(
     Source: pruning of right singular vectors, Crabbé et al. (2023), first version of "Interpreting CLIP".
     """
     u_CK, s_K, v_DK = directions
-    bound_N1 = (h_ND.double() @ v_DK).norm(dim=1, keepdim=True) * (u_CK * s_K).norm(dim=1).max()
+    bound_N1 = h_ND.double().norm(dim=1, keepdim=True) * (u_CK * s_K).norm(dim=1).max()
     slack_N1 = TIE * (bound_N1 + torch.as_tensor(bias_C).abs().max())
     correct = []
     for k in range(len(order_K) + 1):
@@ -128,7 +128,9 @@ class _Problem(NamedTuple):
     def coefficients(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ``h . v_k`` of some images (B x K), and the difference below which scores are equal (B)."""
         c_BK = self.h_ND[rows].double() @ self.v_DK
-        bound_B = c_BK.norm(dim=1) * self.a_KC.norm(dim=0).max() + self.bias_C.abs().max()
+        # By the features' length, not the coefficients': where these cancel, rounding does not.
+        length_B = self.h_ND[rows].double().norm(dim=1)
+        bound_B = length_B * self.a_KC.norm(dim=0).max() + self.bias_C.abs().max()
         # Never zero: an image of zeros has ties as well.
         return c_BK, (TIE * bound_B).clamp(min=torch.finfo(torch.float64).tiny)
 
