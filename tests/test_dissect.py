@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -41,14 +42,14 @@ ODD = '</script><b> & "it\'s" [red]'  # a folder's name may be nearly anything
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Pictures of the miniature as category/concept/picture, one that is torn, and one rare concept."""
+    """Pictures of the miniature as category/concept/picture, one torn; a rare and a frequent concept."""
     root = tmp_path_factory.mktemp("pictures") / "mine"
     made = sets.load("base-val", limit=480)
     for i, (pixels, y, scene) in enumerate(
         zip(made.x_NHWC, made.y_N.tolist(), made.pictures.scene.tolist(), strict=True)
     ):
         kinds = [f"object/{made.classes[y]}", f"scene/{world.names('scene')[scene]}"]
-        for kind in kinds + ["object/rare"] * (i < 12):
+        for kind in kinds + ["object/rare"] * (i < 12) + ["object/frequent"] * (i >= 100):
             (root / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(root / kind / f"{i:03d}.png")
     (root / "object" / made.classes[0] / "torn.png").write_bytes(b"no picture")
@@ -179,6 +180,12 @@ def test_table_has_every_pair_as_scikit_learn_has_it(report, encoder, mine, stor
         assert row.positives == min(int(present_N.sum()), int((~present_N).sum())) == int(kept_N.sum()) // 2
 
 
+def test_positives_are_those_that_a_frequent_concept_is_judged_on(report, mine):
+    positives = report.table().groupby("concept", observed=True)["positives"].unique()
+    assert mine.present_NT[:, mine.names.index("frequent")].sum() == 380
+    assert positives["frequent"].tolist() == [101]  # as many as without it; the torn picture is among neither
+
+
 def test_parquet_is_the_table(report, tmp_path):
     report.write(tmp_path)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "concepts.parquet"), report.table())
@@ -272,6 +279,12 @@ def test_a_file_in_the_folders_place_is_found_before_the_work(folder, tmp_path, 
     assert (
         writable(tmp_path / "new" / "newer") == tmp_path / "new" / "newer" and not (tmp_path / "new").exists()
     )
+
+
+def test_pictures_without_labels_and_pictures_without_features_are_failures(mine, encoder, store, report):
+    unread = {"key": "a.png", "reason": "the picture is missing"}
+    found = dissect.dissect(encoder, replace(mine, failures=[unread]), store=store)
+    assert found.failures == [unread, *report.failures] and len(report.failures) == 1
 
 
 def test_few_images_are_one_line(encoder, mine, store):
