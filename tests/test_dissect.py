@@ -183,7 +183,7 @@ def test_table_has_every_pair_as_scikit_learn_has_it(report, encoder, mine, stor
 def test_positives_are_those_that_a_frequent_concept_is_judged_on(report, mine):
     positives = report.table().groupby("concept", observed=True)["positives"].unique()
     assert mine.present_NT[:, mine.names.index("frequent")].sum() == 380
-    assert positives["frequent"].tolist() == [101]  # as many as without it; the torn picture is among neither
+    assert positives["frequent"].tolist() == [100]  # as many as are without it
 
 
 def test_parquet_is_the_table(report, tmp_path):
