@@ -23,9 +23,8 @@ def interpolate(
     if not math.isfinite(alpha):
         raise ValueError(f"alpha: expected a finite number, found {alpha}")
     if lacking := sorted(start.keys() ^ end.keys()):
-        raise ValueError(
-            f"expected two networks with the same tensors, found {len(lacking)} in one only, first {lacking[0]!r}"
-        )
+        found = f"{len(lacking)} in one only, first {lacking[0]!r}"
+        raise ValueError(f"expected two networks with the same tensors, found {found}")
     for key, tensor in start.items():
         if tensor.shape != end[key].shape:
             shapes = f"{tuple(tensor.shape)} and {tuple(end[key].shape)}"
