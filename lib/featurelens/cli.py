@@ -133,6 +133,17 @@ def train(
         training.write_tables()
 
 
+@miniature.command()
+def sweep(
+    only: Annotated[str | None, typer.Option(help="One run, by name; it is made anew.")] = None,
+) -> None:
+    """Train the runs of chapter 5's sweep that have no table; an interrupted run goes on."""
+    from featurelens.miniature import sweep as runs
+
+    for name in [only] if only else runs.pending():
+        runs.execute(name)
+
+
 @app.command()
 def dissect(
     encoder: Annotated[str, typer.Argument(help="Name in the zoo, or timm/ and a model.")],

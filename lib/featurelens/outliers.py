@@ -58,6 +58,16 @@ def rotated_kurtosis(h_ND: torch.Tensor, seed: int) -> float:
     return mean_kurtosis(kernels.random_rotation(h_ND, seed))
 
 
+def lead(h_ND: torch.Tensor) -> float:
+    """Return how far the furthest coordinate is from its image's mean, in units of the median coordinate.
+
+    Distances are medians over images, so that one picture cannot make a coordinate lead.
+    """
+    z_D = (h_ND - h_ND.mean(1, keepdim=True)).abs().double()
+    z_D = (z_D / z_D.square().mean(1, keepdim=True).sqrt()).median(0).values
+    return (z_D.max() / z_D.median()).item()
+
+
 def without(h_ND: torch.Tensor, coordinates: Iterable[int]) -> torch.Tensor:
     """Return the features without some of their coordinates."""
     keep_D = torch.ones(h_ND.shape[1], dtype=torch.bool)

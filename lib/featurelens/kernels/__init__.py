@@ -11,6 +11,7 @@ from featurelens.kernels.directions import (
     random_head,
     reduced_rank,
 )
+from featurelens.kernels.gap import modality_gap
 from featurelens.kernels.moments import (
     activation_kurtosis,
     activation_kurtosis_plain,
@@ -41,6 +42,7 @@ __all__ = [
     "importance",
     "importance_plain",
     "kurtosis_contributions",
+    "modality_gap",
     "outlier_coordinates",
     "overlap",
     "pruning_curve",

@@ -25,7 +25,8 @@ def build(spec: Recipe) -> Tower:
         contrastive = spec.objective == "contrastive"
         joint = contrastive or spec.start is not None or spec.objective == "none"
         classes = len(world_names("object")) if spec.objective == "labels" else 0
-        return Tower(spec.backbone, joint=joint, text=contrastive, classes=classes, width=spec.width)
+        own = {"width": spec.width, "logit_scale": spec.logit_scale, "final_norm": spec.final_norm}
+        return Tower(spec.backbone, joint=joint, text=contrastive, classes=classes, **own)
 
 
 def path(name: str) -> Path:

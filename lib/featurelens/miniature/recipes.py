@@ -5,6 +5,7 @@ baseline line of effective robustness; a regime trains three ResNets and one ViT
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from featurelens import checks
 from featurelens.miniature.world import table
@@ -31,11 +32,15 @@ class Recipe:
     shipped: bool
     width: int | None = None
     start: str | None = None  # recipe whose weights it starts from
+    batch: int = BATCH
+    optimizer: str = "adamw"
+    logit_scale: float | None = None  # learned
+    final_norm: bool | None = None  # a ViT has one, a ResNet has none
 
     @property
     def steps(self) -> int:
         """Optimizer steps."""
-        return self.images_seen // BATCH
+        return self.images_seen // self.batch
 
 
 def _regime(regime: str) -> dict:
@@ -50,6 +55,7 @@ def _regime(regime: str) -> dict:
     )
 
 
+@cache
 def recipes() -> dict[str, Recipe]:
     """Every recipe by name, in training order: a network that another starts from comes first."""
     out: dict[str, Recipe] = {}

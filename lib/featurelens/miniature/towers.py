@@ -40,11 +40,11 @@ class ResNet(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, width, 4, 4, bias=False), nn.BatchNorm2d(width), nn.ReLU())
         self.blocks = nn.Sequential(_Block(width, width, 1), _Block(width, 2 * width, 2))
-        self.width = 2 * width
+        self.norm, self.width = nn.Identity(), 2 * width
 
     def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
         """Pooled features, (N, 2 x width)."""
-        return self.blocks(self.stem(x_NCHW)).mean((2, 3))
+        return self.norm(self.blocks(self.stem(x_NCHW)).mean((2, 3)))
 
 
 def _layers(width: int, depth: int) -> nn.Sequential:
@@ -105,22 +105,35 @@ class Tower(nn.Module):
     """An image encoder with whatever its regime adds: a projection, a text tower, a classifier.
 
     ``joint`` networks (CLIP, and those finetuned from it) classify L2-normalised joint features, scaled by
-    a learned temperature; the others put a linear layer on ``pre``.
+    a temperature; the others put a linear layer on ``pre``. The temperature is learned unless
+    ``logit_scale`` fixes it; ``final_norm`` says whether ``pre`` passes a layer norm, as it does in a ViT
+    and not in a ResNet unless stated.
     """
 
     def __init__(
-        self, backbone: str, *, joint: bool, text: bool, classes: int = 0, width: int | None = None
+        self,
+        backbone: str,
+        *,
+        joint: bool,
+        text: bool,
+        classes: int = 0,
+        width: int | None = None,
+        logit_scale: float | None = None,
+        final_norm: bool | None = None,
     ) -> None:
         super().__init__()
         make = {"resnet": ResNet, "vit": ViT}[checks.known("backbone", backbone, BACKBONES)]
         self.backbone = make(width) if width else make()
+        if final_norm is not None:
+            self.backbone.norm = nn.LayerNorm(self.backbone.width) if final_norm else nn.Identity()
         self.project = nn.Linear(self.backbone.width, JOINT, bias=False) if joint else None
         self.text = TextTower() if text else None
         self.classifier = (
             nn.Linear(JOINT if joint else self.backbone.width, classes, bias=not joint) if classes else None
         )
-        # CLIP's initial temperature of 0.07 (Radford et al., 2021).
-        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log()) if joint else None
+        # CLIP's initial temperature is 0.07 (Radford et al., 2021).
+        log_scale = torch.tensor(logit_scale or 1 / 0.07).log()
+        self.log_scale = nn.Parameter(log_scale, requires_grad=logit_scale is None) if joint else None
 
     def encode(self, x_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features, not normalised, at ``pre`` and, if the network has a projection, at ``joint``."""

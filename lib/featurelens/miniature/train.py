@@ -1,23 +1,36 @@
 """Training of the miniature zoo on two CPU cores, resumable at any moment.
 
-AdamW, linear warm-up over the first 5 % of the steps, cosine decay to zero, batches of 256, gradient norm
-clipped at 1, bfloat16 for the convolutions. A run's state is saved every 200 steps and a batch is a
-function of its step, so an interrupted run continues as if it had not stopped.
+AdamW and batches of 256 unless the recipe says otherwise, linear warm-up over the first 5 % of the steps,
+cosine decay to zero, gradient norm clipped at 1, bfloat16 for the convolutions. A run's state is saved every
+200 steps and a batch is a function of its step, so an interrupted run continues as if it had not stopped.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import torch
 from rich.progress import track
+from timm.optim import Lamb
 
-from featurelens import atomic, paths
+from featurelens import atomic, checks, paths
 from featurelens.miniature import checkpoints, evaluate, objectives, sets, world
-from featurelens.miniature.recipes import BATCH, Recipe, recipe, recipes
+from featurelens.miniature.recipes import Recipe, recipe, recipes
 from featurelens.miniature.towers import Tower
 
 _SAVE_EVERY = 200
 _LOGS = 12  # rows of a training log
+_BETAS = (0.9, 0.98)
+OPTIMIZERS = {
+    "adamw": partial(torch.optim.AdamW, betas=_BETAS),
+    # LAMB divides Adam's step by its length, layer by layer (You et al., 2020); EVA-CLIP was trained with it.
+    "lamb": partial(Lamb, betas=_BETAS, decoupled_decay=True, max_grad_norm=None),
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
+
+Snapshot = Callable[[Tower], dict[str, float]]
 
 
 def _rate(step: int, steps: int) -> float:
@@ -28,14 +41,14 @@ def _rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
-def _optimizer(tower: Tower, spec: Recipe) -> torch.optim.AdamW:
-    """AdamW without weight decay on vectors (norms, biases, temperature, positions aside)."""
+def _optimizer(tower: Tower, spec: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer, without weight decay on vectors (norms, biases, temperature)."""
     parameters = [p for p in tower.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": spec.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=spec.lr, betas=(0.9, 0.98))
+    return OPTIMIZERS[checks.known("optimizer", spec.optimizer, OPTIMIZERS)](groups, lr=spec.lr)
 
 
 def initial(spec: Recipe) -> Tower:
@@ -50,14 +63,18 @@ def initial(spec: Recipe) -> Tower:
     return tower
 
 
+def _state_path(name: str) -> Path:
+    return paths.cache() / "miniature" / "runs" / f"{name}.pt"
+
+
 class _Run:
     """Network, optimizer and log of one training run, with their place on disk."""
 
-    def __init__(self, spec: Recipe) -> None:
-        self.spec, self.step, self.log = spec, 0, []
+    def __init__(self, spec: Recipe, snapshot: Snapshot = evaluate.snapshot) -> None:
+        self.spec, self.snapshot, self.step, self.log = spec, snapshot, 0, []
         self.tower = initial(spec).to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.tower, spec)
-        self.file = paths.cache() / "miniature" / "runs" / f"{spec.name}.pt"
+        self.file = _state_path(spec.name)
 
     def restore(self) -> None:
         """Continue from the saved state, if there is one."""
@@ -75,7 +92,7 @@ class _Run:
 
     def note(self, loss: float) -> None:
         """Append a row to the training log."""
-        self.log.append({"step": self.step, "loss": round(loss, 4), **evaluate.snapshot(self.tower)})
+        self.log.append({"step": self.step, "loss": round(loss, 4), **self.snapshot(self.tower)})
 
     def advance(self, batches: objectives.Batches) -> float:
         """One optimizer step; returns its loss."""
@@ -100,7 +117,7 @@ class _Run:
 def _fit(run: _Run) -> None:
     """All steps that are left, with notes and saved states on the way."""
     spec = run.spec
-    batches = objectives.Batches(sets.load(spec.data), BATCH, spec.seed, text=run.tower.text is not None)
+    batches = objectives.Batches(sets.load(spec.data), spec.batch, spec.seed, text=run.tower.text is not None)
     at = {round(spec.steps * (i / _LOGS) ** 2) for i in range(1, _LOGS + 1)}
     if run.step == 0:
         run.note(float("nan"))
@@ -112,10 +129,20 @@ def _fit(run: _Run) -> None:
             run.save()
 
 
-def train(name: str) -> None:
-    """Train one network of the zoo, or go on with it, and write its checkpoint and log."""
-    spec = recipe(name)
-    run = _Run(spec)
+def fit(spec: Recipe, snapshot: Snapshot = evaluate.snapshot) -> tuple[Tower, list[dict[str, float]]]:
+    """Train the network of a recipe to the end, or go on with it.
+
+    Args:
+        spec: what to train.
+        snapshot: what a row of the log says of the network, beside step and loss.
+
+    Returns:
+        The network and its log. The saved state stays until :func:`forget` is called.
+
+    Raises:
+        FloatingPointError: the loss is not finite; the last saved state stays.
+    """
+    run = _Run(spec, snapshot)
     run.restore()
     if spec.steps:
         torch.set_flush_denormal(True)  # of the whole process, so it is undone below
@@ -123,11 +150,23 @@ def train(name: str) -> None:
             _fit(run)
         finally:
             torch.set_flush_denormal(False)
+    return run.tower, run.log
+
+
+def forget(name: str) -> None:
+    """Delete the saved state of a run whose result is stored."""
+    _state_path(name).unlink(missing_ok=True)
+
+
+def train(name: str) -> None:
+    """Train one network of the zoo, or go on with it, and write its checkpoint and log."""
+    spec = recipe(name)
+    tower, log = fit(spec)
     facts = {"recipe": vars(spec), "torch": torch.__version__, "data": sets.fingerprint(spec.data)}
-    if run.log:
-        atomic.write_text(checkpoints.log_path(name), pd.DataFrame(run.log).to_csv(index=False))
-    checkpoints.save(name, run.tower, facts)
-    run.file.unlink(missing_ok=True)
+    if log:
+        atomic.write_text(checkpoints.log_path(name), pd.DataFrame(log).to_csv(index=False))
+    checkpoints.save(name, tower, facts)
+    forget(name)
 
 
 def pending() -> list[str]:
