@@ -9,6 +9,7 @@ import typer
 
 from featurelens import scales
 from featurelens.checks import UnknownNameError
+from featurelens.cli_recipes import recipe
 
 EXPECTED = (
     UnknownNameError,
@@ -38,6 +39,7 @@ app.add_typer(book, name="book")
 
 miniature = typer.Typer(no_args_is_help=True, help="The miniature's networks.")
 app.add_typer(miniature, name="miniature")
+app.add_typer(recipe, name="recipe")
 
 Names = Annotated[list[str] | None, typer.Argument(help="Chapters, by file stem; default: all.")]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Only whether notebooks are in step.")]

@@ -13,6 +13,7 @@ def test_equals_the_formula():
     means = [(m / np.linalg.norm(m, axis=1, keepdims=True)).mean(0) for m in (x, y)]
     found = kernels.modality_gap(torch.tensor(x), torch.tensor(y))
     assert found == pytest.approx(np.linalg.norm(means[0] - means[1]), abs=1e-12)
+    np.testing.assert_allclose(kernels.gap_vector(torch.tensor(x), torch.tensor(y)), means[0] - means[1])
 
 
 def test_its_ends_and_its_invariances():

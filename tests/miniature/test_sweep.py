@@ -11,14 +11,25 @@ import torch
 from featurelens import checks, kernels, outliers
 from featurelens.miniature import captions, checkpoints, evaluate, objectives, sets, sweep, train, world
 
-FACTORS = ("backbone", "optimizer", "logit_scale", "weight_decay", "batch", "final_norm", "images_seen", "data")
+FACTORS = (
+    "backbone",
+    "optimizer",
+    "logit_scale",
+    "weight_decay",
+    "batch",
+    "final_norm",
+    "images_seen",
+    "data",
+)
 
 
 def _signs(seed):
     """The screen as a matrix of -1 and +1, one column a factor."""
     design = world.table("sweep").query("part == 'screen' and seed == @seed")
     decay = (design.weight_decay > 0).astype(int)  # its value depends on the learning rate
-    columns = [decay if name == "weight_decay" else design[name].astype("category").cat.codes for name in FACTORS]
+    columns = [
+        decay if name == "weight_decay" else design[name].astype("category").cat.codes for name in FACTORS
+    ]
     return 2 * np.stack(columns, 1) - 1
 
 
@@ -96,9 +107,14 @@ def test_a_snapshot_measures_what_it_names():
     found, data = sweep.snapshot(tower), sets.load("base-val", limit=sweep.PICTURES)
     h = evaluate.encode(tower, data)
     text_ND = tower.text(captions.tokenize(data.captions()))
-    means = [np.mean(x.numpy() / np.linalg.norm(x.numpy(), axis=1, keepdims=True), 0) for x in (h["joint"], text_ND)]
+    means = [
+        np.mean(x.numpy() / np.linalg.norm(x.numpy(), axis=1, keepdims=True), 0)
+        for x in (h["joint"], text_ND)
+    ]
     assert found["gap"] == pytest.approx(np.linalg.norm(means[0] - means[1]), abs=1e-4)
-    assert found["kurtosis_text"] == pytest.approx(kernels.activation_kurtosis(text_ND).mean().item(), abs=1e-3)
+    assert found["kurtosis_text"] == pytest.approx(
+        kernels.activation_kurtosis(text_ND).mean().item(), abs=1e-3
+    )
     assert found["lead_pre"] == pytest.approx(outliers.lead(h["pre"]), abs=1e-4)
     for name in sweep.SETS:
         pictures = sets.load(name, limit=sweep.PICTURES)

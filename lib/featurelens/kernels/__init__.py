@@ -11,7 +11,7 @@ from featurelens.kernels.directions import (
     random_head,
     reduced_rank,
 )
-from featurelens.kernels.gap import modality_gap
+from featurelens.kernels.gap import gap_vector, modality_gap
 from featurelens.kernels.moments import (
     activation_kurtosis,
     activation_kurtosis_plain,
@@ -39,6 +39,7 @@ __all__ = [
     "average_precision_signed",
     "concentration",
     "directions",
+    "gap_vector",
     "importance",
     "importance_plain",
     "kurtosis_contributions",

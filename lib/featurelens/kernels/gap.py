@@ -21,11 +21,21 @@ def modality_gap(image_ND: torch.Tensor, text_MD: torch.Tensor) -> float:
     >>> modality_gap(torch.eye(2), -torch.eye(2))
     1.4142135381698608
     """
+    return gap_vector(image_ND, text_MD).norm().item()
+
+
+@torch.no_grad()
+def gap_vector(image_ND: torch.Tensor, text_MD: torch.Tensor) -> torch.Tensor:
+    """Mean unit image vector minus mean unit text vector, (D,): the modality gap with its direction.
+
+    Raises:
+        TypeError, ValueError: as :func:`modality_gap`.
+    """
     image_ND, text_MD = checks.features(image_ND, "images"), checks.features(text_MD, "texts")
     if image_ND.shape[1] != text_MD.shape[1]:
         found = f"{image_ND.shape[1]} and {text_MD.shape[1]}"
         raise ValueError(f"modality gap: expected image and text features of one width, found {found}")
-    return (_mean_direction(image_ND) - _mean_direction(text_MD)).norm().item()
+    return _mean_direction(image_ND) - _mean_direction(text_MD)
 
 
 def _mean_direction(h_ND: torch.Tensor) -> torch.Tensor:

@@ -65,14 +65,17 @@ def snapshot(tower: Tower) -> dict[str, float]:
     """What is measured of a network in training.
 
     Kurtosis at each feature point of the pictures and of their captions, the lead of the furthest
-    coordinate (:func:`featurelens.outliers.lead`), the largest share of one coordinate in the kurtosis,
-    the modality gap, all on ``base-val``; the logit scale; zero-shot accuracy on ``base-val`` and ``sketch``.
+    coordinate (:func:`featurelens.outliers.lead`) and the largest share of one coordinate in the kurtosis;
+    the modality gap, and the largest share of one coordinate in its squared length; all on ``base-val``.
+    The logit scale; zero-shot accuracy on ``base-val`` and ``sketch``.
     """
     tower.eval()
     data, tokens_NL = _measured()["base-val"]
     h = evaluate.encode(tower, data)
     h["text"] = tower.text(tokens_NL)
-    out = {"logit_scale": tower.log_scale.exp().item(), "gap": kernels.modality_gap(h["joint"], h["text"])}
+    gap_D = kernels.gap_vector(h["joint"], h["text"])
+    out = {"logit_scale": tower.log_scale.exp().item(), "gap": gap_D.norm().item()}
+    out["gap_top_share"] = (gap_D.square().max() / gap_D.square().sum()).item()
     for point, h_ND in h.items():
         c_D = kernels.kurtosis_contributions(h_ND)
         out[f"kurtosis_{point}"], out[f"lead_{point}"] = c_D.sum().item(), outliers.lead(h_ND)
@@ -109,5 +112,7 @@ def execute(name: str) -> None:
 def results() -> pd.DataFrame:
     """Every measurement of every run that is there, with the run's recipe beside it."""
     specs = table("sweep").set_index("name")
-    logs = [pd.read_csv(stamps.read(path(name))).assign(name=name) for name in specs.index if path(name).exists()]
+    logs = [
+        pd.read_csv(stamps.read(path(name))).assign(name=name) for name in specs.index if path(name).exists()
+    ]
     return pd.concat(logs, ignore_index=True).merge(specs.reset_index(), on="name")
