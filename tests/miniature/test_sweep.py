@@ -6,9 +6,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import torch
 
-from featurelens import checks, kernels, outliers
+from featurelens import checks, outliers
 from featurelens.miniature import captions, checkpoints, evaluate, objectives, sets, sweep, train, world
 
 FACTORS = (
@@ -107,14 +108,12 @@ def test_a_snapshot_measures_what_it_names():
     found, data = sweep.snapshot(tower), sets.load("base-val", limit=sweep.PICTURES)
     h = evaluate.encode(tower, data)
     text_ND = tower.text(captions.tokenize(data.captions()))
-    means = [
-        np.mean(x.numpy() / np.linalg.norm(x.numpy(), axis=1, keepdims=True), 0)
-        for x in (h["joint"], text_ND)
-    ]
-    assert found["gap"] == pytest.approx(np.linalg.norm(means[0] - means[1]), abs=1e-4)
-    assert found["kurtosis_text"] == pytest.approx(
-        kernels.activation_kurtosis(text_ND).mean().item(), abs=1e-3
-    )
+    unit = [x.numpy() / np.linalg.norm(x.numpy(), axis=1, keepdims=True) for x in (h["joint"], text_ND)]
+    gap_D = unit[0].mean(0) - unit[1].mean(0)
+    assert found["gap"] == pytest.approx(np.linalg.norm(gap_D), abs=1e-4)
+    assert found["gap_top_share"] == pytest.approx(np.max(gap_D**2) / np.sum(gap_D**2), abs=1e-4)
+    k_N = scipy.stats.kurtosis(text_ND.double().numpy(), axis=1, fisher=False)
+    assert found["kurtosis_text"] == pytest.approx(k_N.mean(), abs=1e-3)
     assert found["lead_pre"] == pytest.approx(outliers.lead(h["pre"]), abs=1e-4)
     for name in sweep.SETS:
         pictures = sets.load(name, limit=sweep.PICTURES)
