@@ -119,8 +119,12 @@ def _toml(value: object) -> str:
     return f"[{', '.join(map(_toml, value))}]" if isinstance(value, list) else repr(value)
 
 
-def _values(path: Path) -> dict:
+def _values(path: Path, heirs: tuple[Path, ...] = ()) -> dict:
     """Keys of a file, on top of those of the file that it inherits from."""
+    if path in heirs:
+        raise ValueError(
+            f"{path.name}: expected another recipe to inherit from, found that it inherits from itself"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"expected a recipe, found no file {path}")
     try:
@@ -133,7 +137,8 @@ def _values(path: Path) -> dict:
     if not isinstance(base, str):
         raise ValueError(f"{path.name}: inherits: expected the name of a recipe, found {base!r}")
     near = path.with_name(f"{base}.toml")
-    return {**_values(near if near.is_file() else FOLDER / near.name), **values}
+    near = near if near.is_file() else FOLDER / near.name
+    return {**_values(near, (*heirs, path)), **values}
 
 
 def _value(text: str) -> object:

@@ -73,56 +73,61 @@ def _without_projection(visual: nn.Module) -> nn.Module:
     return bare
 
 
+def check(model: str, start: str = "") -> None:
+    """Refuse, before anything is built, what could not be trained or not be started from.
+
+    Raises:
+        UnknownNameError: open_clip has no such model, or no such weights for it.
+        ValueError: not a CLIP with open_clip's own towers, or weights of another network.
+    """
+    checks.known("open_clip model", model, open_clip.list_models())
+    config = open_clip.get_model_config(model)
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    if "multimodal_cfg" in config or "timm_model_name" in vision or "hf_model_name" in text:
+        raise ValueError(
+            f"{model}: expected a CLIP with open_clip's own ResNet or ViT, found another in its config"
+        )
+    if not start:
+        return
+    if Path(start).is_file():
+        described = file_info(Path(start)) if start.endswith(".safetensors") else None
+        if described and described["model"] != model:
+            raise ValueError(f"{start}: expected weights of {model}, found those of {described['model']}")
+        return
+    checks.known(f"weights of {model}", start, open_clip.list_pretrained_tags_by_model(model))
+    ours, theirs = (bool(c.get("quick_gelu")) for c in (config, get_pretrained_cfg(model, start)))
+    if ours != theirs:  # open_clip would only warn, and the features be wrong
+        other = f"{model}-quickgelu" if theirs else model.removesuffix("-quickgelu")
+        raise ValueError(
+            f"{model}: expected {other} for the weights {start!r}, which have the other activation"
+        )
+
+
 def blank(model: str) -> nn.Module:
     """A CLIP with random weights, to be trained or filled.
 
     Raises:
-        UnknownNameError: open_clip has no such model.
-        ValueError: not a CLIP with open_clip's own ResNet or ViT.
+        UnknownNameError, ValueError: as :func:`check`.
     """
-    checks.known("open_clip model", model, open_clip.list_models())
-    config = open_clip.get_model_config(model)
-    if "hf_model_name" in config.get("text_cfg", {}) or "timm_model_name" in config.get("vision_cfg", {}):
-        raise ValueError(f"{model}: expected a CLIP with open_clip's own towers, found others in its config")
+    check(model)
     with _quiet():
-        clip = open_clip.create_model(model)
-    if not isinstance(clip, open_clip.CLIP) or not isinstance(
-        clip.visual, ModifiedResNet | VisionTransformer
-    ):
-        raise ValueError(f"{model}: expected a CLIP with a ResNet or ViT, found {type(clip).__name__}")
-    return clip
+        return open_clip.create_model(model)
 
 
 def started(model: str, start: str) -> nn.Module:
     """A CLIP with the weights of an open_clip tag or of a file; never with random ones.
 
     Raises:
-        UnknownNameError, ValueError: no such tag or file, other activations, or weights of another network.
+        UnknownNameError, ValueError: as :func:`check`, or a file with other tensors.
         Unreachable: the weights of the tag cannot be fetched.
     """
-    blank(model)  # its checks
-    if not Path(start).is_file():
-        checks.known(f"weights of {model}", start, open_clip.list_pretrained_tags_by_model(model))
-        theirs = bool(get_pretrained_cfg(model, start).get("quick_gelu"))
-        _same_activation(model, start, theirs)
-    elif start.endswith(".safetensors"):
-        made = (file_info(Path(start)) or {}).get("model", model)
-        if made != model:
-            raise ValueError(f"{start}: expected weights of {model}, found those of {made}")
+    check(model, start)
     try:
         return open_clip.create_model_from_pretrained(model, start, return_transform=False, weights_only=True)
     except (RuntimeError, OSError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         kind = ValueError if Path(start).is_file() else Unreachable
         raise kind(f"{start}: expected weights of {model}, found: {reason}") from error
-
-
-def _same_activation(model: str, start: str, theirs: bool) -> None:
-    """Refuse weights trained with the other GELU: open_clip would only warn, and the features be wrong."""
-    ours = bool(open_clip.get_model_config(model).get("quick_gelu"))
-    if ours != theirs:
-        other = f"{model}-quickgelu" if theirs else model.removesuffix("-quickgelu")
-        raise ValueError(f"{model}: expected {other} for the weights {start!r}, whose activation is another")
 
 
 @contextmanager

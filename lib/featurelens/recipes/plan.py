@@ -64,6 +64,7 @@ class Plan:
                 f"({facts['without_picture']:,} did not, {facts['empty']:,} are empty, "
                 f"{facts['malformed']:,} are malformed)"
             )
+        forward, trained = self.forward_passes, self.steps * r.batch
         held = f"{len(self.validation.y_N):,} pictures after each epoch" if self.validation else "none"
         return "\n".join(
             [
@@ -71,7 +72,7 @@ class Plan:
                 f"validation: {held}",
                 f"steps: {self.steps:,} = {r.epochs} epochs of {self.steps_per_epoch:,}; batch {r.batch:,} = "
                 f"{self.devices} devices x {r.accumulate} passes x {self.pass_size:,} pictures",
-                f"forward passes: {self.forward_passes:,} pictures ({self.steps * r.batch:,} with backward)",
+                f"forward passes of pictures: {forward:,} ({trained:,} with backward)",
             ]
         )
 
@@ -95,8 +96,12 @@ def plan(
         devices: GPUs, or processes on the CPU.
 
     Raises:
+        UnknownNameError: open_clip does not know the model or the weights to start from.
         FileNotFoundError, ValueError: something is not there, classes are missing, or sizes do not fit.
     """
+    from featurelens.recipes import networks  # open_clip takes seconds to import
+
+    networks.check(recipe.model, recipe.start)
     if (captions is None) == (recipe.kind == "contrastive"):
         expected = "a JSON file" if captions is None else f"none for {recipe.kind} training"
         raise ValueError(f"--captions: expected {expected}, found {captions and captions.name}")
