@@ -44,4 +44,5 @@ def main(world: Path, toml: Path, out: Path, steps: list[str]) -> None:
         assert died if last else status == 0, (last, status)
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -117,6 +117,16 @@ def test_processes_passes_workers_and_a_late_start_see_the_same_batches(planned)
     assert not torch.equal(again[0][0], whole[0][0]) and not torch.equal(other[0][0], whole[0][0])
 
 
+def test_the_crop_of_a_picture_is_another_in_each_epoch_and_run(planned):
+    def crop(run_seed, epoch, item=3):
+        image_transform = networks.transform(values, planned(crop_scale=[0.2, 1.0]).recipe)
+        return data.Items(planned().train, image_transform, None, run_seed)[epoch, item][0]
+
+    values = networks.preprocessing(networks.blank("tiny-vit"))
+    assert crop(0, 0).equal(crop(0, 0))
+    assert not crop(0, 0).equal(crop(0, 1)) and not crop(0, 0).equal(crop(1, 0))
+
+
 def test_every_picture_is_seen_once_an_epoch():
     order_N = data.order(1000, 3, 5)
     assert sorted(order_N.tolist()) == list(range(1000)) and not order_N.equal(data.order(1000, 3, 6))
