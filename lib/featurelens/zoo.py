@@ -26,7 +26,7 @@ MINIATURE_PX = 32
 
 def names() -> list[str]:
     """Names of the zoo's table and of the miniature's checkpoints; ``timm/<model>`` is known as well."""
-    return [*_table(), *(f"miniature/{name}" for name in _miniature().names())]
+    return [*_table(), *(f"miniature/{name}" for name in _miniature().shipped())]
 
 
 def load(name_or_module: str | nn.Module, preprocess: Callable | None = None) -> Encoder:

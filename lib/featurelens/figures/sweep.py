@@ -26,9 +26,8 @@ def effects(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> Fig
         factor = 2 ** rows[["effect", "low", "high"]]
         ax.axvline(1, color="black", lw=1)
         for chosen, face in ((clear, plots.OKABE_ITO[0]), (~clear, "white")):
-            ax.hlines(
-                y[chosen], factor["low"][chosen], factor["high"][chosen], color=plots.OKABE_ITO[0], lw=1.5
-            )
+            part = factor[chosen]
+            ax.hlines(y[chosen], part["low"], part["high"], color=plots.OKABE_ITO[0], lw=1.5)
             shown = {"facecolor": face, "edgecolor": plots.OKABE_ITO[0], "zorder": 3, "s": 34}
             ax.scatter(part["effect"], y[chosen], **shown)
         ax.set_title(title, fontsize="small")

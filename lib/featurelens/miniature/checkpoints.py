@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from featurelens import atomic, checks, paths, stamps
-from featurelens.miniature.recipes import Recipe, recipe, recipes
+from featurelens.miniature.recipes import Recipe, recipe, recipes, singles
 from featurelens.miniature.towers import Tower
 from featurelens.miniature.world import names as world_names
 
@@ -40,9 +40,14 @@ def log_path(name: str) -> Path:
     return path(name).parent / "logs" / f"{name}.csv"
 
 
-def names() -> list[str]:
+def shipped() -> list[str]:
     """Networks that ship with the project."""
     return [name for name, spec in recipes().items() if spec.shipped]
+
+
+def names() -> list[str]:
+    """Networks of the regimes that the chapters compare: those that ship, without the singles."""
+    return [name for name in shipped() if name not in singles()]
 
 
 def save(name: str, tower: Tower, card: dict) -> None:

@@ -1,5 +1,6 @@
 """Concepts of the miniature's networks: how many their directions detect, and how mixed directions are."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -55,17 +56,18 @@ def searched(name: str) -> dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]
     return found
 
 
-def count_table() -> pd.DataFrame:
-    """Return how many concepts each network encodes at each threshold, by point, kind and negatives.
+def count_table(names: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return how many concepts networks encode at each threshold, by point, kind and negatives.
 
     ``count`` is on all images. For coordinates and balanced negatives, ``low`` and ``high`` are quantiles (5
     and 95 %) over draws of the images with the best directions kept, and ``luck`` is the mean count when
-    labels are shuffled. Random directions: the mean of two draws.
+    labels are shuffled. Random directions: the mean of two draws. Networks are those of the compared regimes
+    unless ``names`` are given.
     """
     rows = []
     for negatives in concepts.NEGATIVES:
         judged = concepts.labels(concept_set(), negatives)
-        for name in checkpoints.names():
+        for name in names or checkpoints.names():
             for point, (h_ND, directions) in searched(name).items():
                 for kind, v_DK in directions.items():
                     rows += _counts(h_ND, v_DK, judged, name, point, kind, negatives)

@@ -4,6 +4,7 @@ Networks that ship are encoders like any other: their features come from the fea
 chapters share one encoding. Only networks in training, and those that do not ship, are encoded here.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -106,11 +107,15 @@ def adversarial_table() -> pd.DataFrame:
     return pd.DataFrame({"index": index_N.numpy(), "taken_for": taken_for})
 
 
-def kurtosis_table() -> pd.DataFrame:
-    """:func:`featurelens.outliers.summary` of every shipped network at each feature point on ``base-val``."""
+def kurtosis_table(names: Sequence[str] | None = None) -> pd.DataFrame:
+    """:func:`featurelens.outliers.summary` of networks at each feature point on ``base-val``.
+
+    Args:
+        names: networks; by default those of the compared regimes.
+    """
     images = imagesets.load("miniature/base-val")
     rows = []
-    for name in checkpoints.names():
+    for name in names or checkpoints.names():
         encoder = zoo.load(f"miniature/{name}")
         for point in encoder.dims:
             summary = outliers.summary(extract.features(encoder, images, point=point).h_ND)
@@ -120,7 +125,7 @@ def kurtosis_table() -> pd.DataFrame:
 
 def training_curve() -> pd.DataFrame:
     """Training logs of the shipped networks: accuracy and kurtosis on 1,024 `base` pictures, by step."""
-    specs = [spec for spec in recipes().values() if spec.shipped and spec.steps]
+    specs = [spec for spec in map(recipe, checkpoints.names()) if spec.steps]
     logs = [
         pd.read_csv(stamps.read(checkpoints.log_path(spec.name))).assign(**_identity(spec)) for spec in specs
     ]

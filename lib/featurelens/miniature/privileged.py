@@ -1,5 +1,6 @@
 """Directions of the miniature's heads: what they carry, and accuracy and robustness at every k."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import pandas as pd
@@ -71,10 +72,10 @@ def signature(w_CD: torch.Tensor, h_ND: torch.Tensor) -> dict[str, float]:
     return row | {"sameness": privileged.sameness(own.u_CK[:, k])}
 
 
-def signature_table() -> pd.DataFrame:
-    """Return :func:`signature` of every shipped network on ``base-val``."""
+def signature_table(names: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return :func:`signature` of networks on ``base-val``; by default those of the compared regimes."""
     rows = []
-    for name in checkpoints.names():
+    for name in names or checkpoints.names():
         head, found = head_and_features(name, (BASE,))
         rows.append({**_identity(name), "point": head.point, **signature(head.w_CD, found[BASE].h_ND)})
     return pd.DataFrame(rows)

@@ -1,7 +1,8 @@
 """Which networks the zoo has and how each is trained: a table read as :class:`Recipe` rows.
 
-`regimes.csv` says what a regime learns from; `baselines.csv` lists the supervised networks that give the
-baseline line of effective robustness; a regime trains three ResNets and one ViT unless stated.
+`regimes.csv` says what a regime learns from: three ResNets and one ViT each unless stated. `baselines.csv`
+lists the supervised networks that give the baseline line of effective robustness; `singles.csv` networks that
+were made to show one thing, and that no comparison of regimes includes.
 """
 
 from dataclasses import dataclass
@@ -72,7 +73,14 @@ def recipes() -> dict[str, Recipe]:
     for row in table("baselines").itertuples():
         fixed = dict(backbone=row.backbone, seed=row.seed, images_seen=row.images_seen, width=row.width)
         out[row.name] = Recipe(name=row.name, **fixed, **_regime("baseline"))
+    for row in table("singles").drop(columns="what").to_dict("records"):
+        out[row["name"]] = Recipe(**{**row, "final_norm": bool(row["final_norm"])}, shipped=True)
     return out
+
+
+def singles() -> list[str]:
+    """Networks made to show one thing: they ship, but are part of no comparison."""
+    return list(table("singles").name)
 
 
 def recipe(name: str) -> Recipe:
