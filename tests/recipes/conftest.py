@@ -8,6 +8,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from scipy import stats
+
+from featurelens import imagesets
 
 CLASSES = {"n01": "red square", "n02": "green sea", "n03": "blue sky", "n04": "grey road"}
 COLOURS = {"n01": (220, 30, 30), "n02": (30, 200, 40), "n03": (40, 60, 230), "n04": (120, 120, 120)}
@@ -59,6 +62,15 @@ def write_recipe(path, **values):
     given |= {"weight_decay": 0.01, "warm_up": 2, "log_every": 2, "save_every": 3, "workers": 0, **values}
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in given.items()))
     return str(path)
+
+
+def kurtosis(encoder, folder):
+    """Mean kurtosis of the features of a folder of pictures, by point, as scipy computes it."""
+    images = imagesets.load(folder)
+    h = encoder.encode(torch.stack([encoder.preprocess(images[i]) for i in range(len(images))]))
+    return {
+        point: stats.kurtosis(h_ND.double().numpy(), axis=1, fisher=False).mean() for point, h_ND in h.items()
+    }
 
 
 @pytest.fixture(scope="session")

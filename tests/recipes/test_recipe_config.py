@@ -68,6 +68,8 @@ WRONG = [
     ({"batch": 8, "accumulate": 3}, "accumulate: expected a divisor", "3"),
     ({"betas": [0.9]}, "betas: expected two numbers", "0.9"),
     ({"betas": 0.9}, "betas: expected a list", "0.9"),
+    ({"eps": -1e-8}, "eps: expected a number from 0", "-1e-08"),
+    ({"accumulate": 0}, "accumulate: expected a divisor", "0"),
     ({"crop_scale": [1.0, 0.5]}, "crop_scale: expected two shares", "0.5"),
     ({"flip": 1.5}, "flip: expected a probability", "1.5"),
     ({"seed": -1}, "seed: expected 0 to", "-1"),

@@ -217,6 +217,6 @@ def test_training_crops_are_open_clips_and_evaluation_has_none(tmp_path):
     assert values["mean"] == list(open_clip.OPENAI_DATASET_MEAN) and values["size"] in (32, [32, 32])
     recipe = recipes.read(write_recipe(tmp_path / "r.toml", flip=0.5, rand_augment=9, crop_scale=[0.3, 1.0]))
     names = [type(step).__name__ for step in networks.transform(values, recipe).transforms]
-    assert names[:3] == ["RandomHorizontalFlip", "RandAugment", "RandomResizedCrop"]
-    assert networks.transform(values, recipe).transforms[2].scale == (0.3, 1.0)
+    assert names[:3] == ["RandomResizedCrop", "RandomHorizontalFlip", "RandAugment"]
+    assert networks.transform(values, recipe).transforms[0].scale == (0.3, 1.0)
     assert "Random" not in str(networks.transform(values))

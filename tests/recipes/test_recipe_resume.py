@@ -6,28 +6,37 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import kurtosis, write_recipe
 
+from featurelens import recipes
 from featurelens.recipes import train as training
 from featurelens.recipes.train import train
 
-KILLED = Path(__file__).with_name("killed.py")
 FILES = ("model.safetensors", "metrics.csv", "failures.csv")
-TWO = {"kind": "contrastive", "caption": ["title"], "model": "tiny-vit", "log_every": 1, "epochs": 1}
-DROPPING = {"kind": "contrastive", "caption": ["title", "tags"], "model": "tiny-dropping", "accumulate": 2}
+TEXTS = {"kind": "contrastive", "caption": ["title"]}
+# Saved every 3 steps, 4 steps an epoch: killed in the second epoch, a step after the last saved state.
+KILLED = {**TEXTS, "name": "tiny", "model": "tiny-dropping", "accumulate": 2}
+VIT = {**TEXTS, "model": "tiny-vit", "log_every": 1, "epochs": 1}
+RESNET = {"model": "tiny-resnet", "epochs": 1}
 
 
-def run_killed(world, toml, out, *steps):
-    command = [sys.executable, KILLED, world, toml, out, *map(str, steps)]
+@pytest.fixture(scope="module")
+def forked(world, tmp_path_factory):
+    """Folder of what ``forked.py`` wrote."""
+    root = tmp_path_factory.mktemp("forked")
+    for name, values in {"killed": KILLED, "vit": VIT, "resnet": RESNET}.items():
+        write_recipe(root / f"{name}.toml", **values)
+    command = [sys.executable, Path(__file__).with_name("forked.py"), world, root]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    (root / "stdout.txt").write_text(done.stdout)
+    return root
 
 
-# Saved every 3 steps, 4 steps an epoch: before the first state, right after one, and in the second epoch.
 @pytest.mark.slow
-def test_the_end_is_the_same_to_the_byte_after_sigkill(world, planned, tmp_path):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train(planned(**DROPPING), whole)
-    run_killed(world, tmp_path / "tiny.toml", broken, 2, 5, 7)
+def test_the_end_is_the_same_to_the_byte_after_sigkill(forked, planned, tmp_path):
+    whole, broken = tmp_path / "whole", forked / "killed"
+    train(planned(**KILLED), whole)
     for file in FILES:
         assert (broken / file).read_bytes() == (whole / file).read_bytes(), file
     assert not (broken / "state.pt").exists()
@@ -136,25 +145,23 @@ def test_a_gradient_that_is_not_finite_stops_the_run(planned, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(world, planned, tmp_path):
-    train(planned(**TWO), tmp_path / "1")
-    given = ["--imagenet", world / "train", "--val", world / "val", "--captions", world / "captions.json"]
-    given += ["--classes", world / "classes.txt", "--out", tmp_path / "2", "--devices", 2]
-    script = tmp_path / "command.py"
-    script.write_text(
-        "import sys, open_clip\nfrom featurelens.cli import app\n"
-        f"open_clip.add_model_config({str(world / 'models')!r})\napp(sys.argv[1:])\n"
+def test_two_processes_give_the_losses_of_one(forked, planned, tmp_path):
+    train(planned(**VIT), tmp_path / "1")
+    assert (forked / "stdout.txt").read_text().count("batch 8 = 2 devices x 1 passes x 4") == 2  # two runs
+    losses, accuracies = zip(
+        *(table(out / "metrics.csv") for out in (tmp_path / "1", forked / "vit")), strict=True
     )
-    command = [sys.executable, script, "recipe", "run", tmp_path / "tiny.toml", *given]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert (
-        done.stdout.count("supervised") == 0 and done.stdout.count("batch 8 = 2 devices x 1 passes x 4") == 1
-    )
-    losses, accuracies = zip(*(table(tmp_path / devices / "metrics.csv") for devices in "12"), strict=True)
     assert len(losses[0]) == 4
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-3, atol=1e-4)
     assert accuracies[0] == accuracies[1]
+
+
+@pytest.mark.slow
+def test_two_processes_validate_the_network_that_is_saved(forked, world):
+    last = (forked / "resnet" / "metrics.csv").read_text().splitlines()[-1].split(",")
+    encoder = recipes.load(forked / "resnet" / "model.safetensors")
+    for found, expected in zip(last[5:], kurtosis(encoder, world / "val").values(), strict=True):
+        assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
 def table(path):

@@ -6,6 +6,7 @@ import json
 import open_clip
 import pytest
 import torch
+from conftest import kurtosis
 from safetensors.torch import load_file
 
 from featurelens import imagesets, recipes
@@ -119,14 +120,9 @@ def test_a_finetuned_network_starts_at_its_zero_shot_head_and_interpolates(plann
 
 
 def test_kurtosis_in_the_metrics_is_that_of_the_encoder(planned, world, tmp_path):
-    from scipy.stats import kurtosis
-
     out = tmp_path / "out"
     encoder = recipes.load(train(planned(epochs=1), out))
-    images = imagesets.load(world / "val")
-    x_NCHW = torch.stack([encoder.preprocess(images[i]) for i in range(len(images))])
-    for point, h_ND in encoder.encode(x_NCHW).items():
-        expected = kurtosis(h_ND.double().numpy(), axis=1, fisher=False).mean()
+    for point, expected in kurtosis(encoder, world / "val").items():
         assert float(epochs(out)[-1][f"kurtosis_{point}"]) == pytest.approx(expected, rel=1e-4)
 
 
@@ -147,6 +143,13 @@ def test_a_finished_run_is_left_alone_and_another_is_refused(planned, tmp_path):
             train(planned(**{"epochs": 1, **change}), out)
         assert next(iter(change)) in str(error.value) and "\n" not in str(error.value)
     assert result.read_bytes() == before
+
+
+def test_more_devices_than_gpus_are_refused(planned, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="expected 2 GPUs, found 1"):
+        train(planned(devices=2), tmp_path / "out")
 
 
 def test_bfloat16_trains_and_keeps_weights_in_float32(planned, tmp_path):

@@ -1,6 +1,7 @@
 """Recipes as data: TOML files in ``configs/``, read into a frozen dataclass and checked key by key."""
 
 import dataclasses
+import json
 import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -108,15 +109,8 @@ def read(name: str, changes: list[str] | None = None) -> Recipe:
 
 def text(recipe: Recipe) -> str:
     """The recipe as TOML."""
-    return "".join(f"{key} = {_toml(value)}\n" for key, value in recipe.plain().items())
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
-    return f"[{', '.join(map(_toml, value))}]" if isinstance(value, list) else repr(value)
+    # Such values are written alike in JSON and TOML.
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in recipe.plain().items())
 
 
 def _values(path: Path, heirs: tuple[Path, ...] = ()) -> dict:
@@ -182,11 +176,11 @@ def _typed(where: str, kind: type, value: object) -> object:
 def _ranges(r: Recipe) -> dict[str, tuple[bool, str]]:
     """For each key that has a range: whether it is kept, and what is expected."""
     positive = {key: (getattr(r, key) > 0, "a positive number") for key in ("epochs", "batch", "lr")}
-    counts = ("accumulate", "log_every", "save_every")
+    counts = ("log_every", "save_every")
     positive |= {key: (getattr(r, key) > 0, "a positive number") for key in counts}
     least = {
         key: (getattr(r, key) >= 0, "a number from 0")
-        for key in ("weight_decay", "warm_up", "clip", "workers")
+        for key in ("eps", "weight_decay", "warm_up", "clip", "workers")
     }
     from_text = r.kind == "contrastive"
     parts = set(r.caption) <= set(TEXT_FIELDS) and len(set(r.caption)) == len(r.caption)

@@ -1,6 +1,7 @@
 """The networks that the recipes train: open_clip's CLIPs, and their image towers with a linear head."""
 
 import copy
+import functools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -37,12 +38,8 @@ class Tower(nn.Module):
 
     def encode(self, x_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features at ``pre`` and ``joint`` (N x D each)."""
-        if isinstance(self.visual, ModifiedResNet):
-            pre_ND = _without_projection(self.visual)(x_NCHW)
-            joint_ND = self.visual.attnpool.c_proj(pre_ND)
-        else:
-            pre_ND = _without_projection(self.visual)(x_NCHW)
-            joint_ND = pre_ND @ self.visual.proj
+        resnet, pre_ND = isinstance(self.visual, ModifiedResNet), _without_projection(self.visual)(x_NCHW)
+        joint_ND = self.visual.attnpool.c_proj(pre_ND) if resnet else pre_ND @ self.visual.proj
         return {"pre": pre_ND, "joint": nn.functional.normalize(joint_ND) if self.normalised else joint_ND}
 
 
@@ -66,8 +63,9 @@ def _without_projection(visual: nn.Module) -> nn.Module:
         bare._parameters = {**visual._parameters, "proj": None}
         return bare
     pool = copy.copy(visual.attnpool)
-    one = nn.Linear(pool.c_proj.in_features, pool.c_proj.in_features).to(pool.c_proj.weight)
-    nn.init.eye_(one.weight.data), nn.init.zeros_(one.bias.data)
+    sizes = pool.c_proj.in_features, pool.c_proj.in_features
+    one = nn.utils.skip_init(nn.Linear, *sizes, device=pool.c_proj.weight.device)
+    nn.init.eye_(one.weight), nn.init.zeros_(one.bias)
     pool._modules = {**pool._modules, "c_proj": one}
     bare._modules = {**visual._modules, "attnpool": pool}
     return bare
@@ -141,6 +139,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+@functools.cache
 def tokenizer(model: str):
     """Texts -> tokens (N x L), as the model's text tower reads them."""
     return open_clip.get_tokenizer(model)
@@ -157,8 +156,8 @@ def zero_shot_head(clip: nn.Module, model: str, names: Sequence[str]) -> torch.T
     return w_DC.T.contiguous()
 
 
-def build(recipe: Recipe, names: Sequence[str]) -> nn.Module:
-    """The network before its first step: a CLIP, or a classifier.
+def build(recipe: Recipe, names: Sequence[str], device: torch.device) -> nn.Module:
+    """The network before its first step: a CLIP, or a classifier, on ``device``.
 
     A finetuned one starts from the zero-shot head, multiplied by the temperature, on features of length 1,
     with a bias of zeros.
@@ -168,7 +167,7 @@ def build(recipe: Recipe, names: Sequence[str]) -> nn.Module:
 
     Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, section 3.
     """
-    clip = started(recipe.model, recipe.start) if recipe.start else blank(recipe.model)
+    clip = (started(recipe.model, recipe.start) if recipe.start else blank(recipe.model)).to(device)
     if recipe.kind == "contrastive":
         return clip
     finetuned = recipe.kind == "finetuned"
@@ -177,7 +176,7 @@ def build(recipe: Recipe, names: Sequence[str]) -> nn.Module:
         w_CD = zero_shot_head(clip, recipe.model, names) * clip.logit_scale.detach().exp()
         network.head.weight.data.copy_(w_CD)
         network.head.bias.data.zero_()
-    return network
+    return network.to(device)
 
 
 def preprocessing(network: nn.Module) -> dict:
@@ -192,10 +191,11 @@ def transform(values: dict, recipe: Recipe | None = None):
     if recipe is None:
         return image_transform_v2(prepared, is_train=False)
     steps = image_transform_v2(prepared, is_train=True, aug_cfg=AugmentationCfg(scale=recipe.crop_scale))
-    first = [transforms.RandomHorizontalFlip(recipe.flip)] if recipe.flip else []
+    crop, *rest = steps.transforms
+    more = [transforms.RandomHorizontalFlip(recipe.flip)] if recipe.flip else []
     if recipe.rand_augment:
-        first.append(transforms.RandAugment(2, recipe.rand_augment))
-    return transforms.Compose([*first, *steps.transforms])
+        more.append(transforms.RandAugment(2, recipe.rand_augment))
+    return transforms.Compose([crop, *more, *rest])
 
 
 def file_info(path: Path) -> dict | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from open_clip_train.scheduler import cosine_lr
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
@@ -19,7 +20,7 @@ from featurelens.recipes.evaluate import evaluate
 from featurelens.recipes.plan import Plan
 from featurelens.recipes.state import Log, State, belongs
 
-MAX_LOG_SCALE = math.log(100)  # Radford et al. (2021): the temperature stays below 100
+MAX_LOG_SCALE = math.log(100)  # as in open_clip's training, after Radford et al. (2021)
 
 
 def train(plan: Plan, out: Path) -> Path:
@@ -31,7 +32,7 @@ def train(plan: Plan, out: Path) -> Path:
     Raises:
         ModuleNotFoundError: the extra ``train`` is not installed.
         FloatingPointError: the loss or its gradient is not finite; the last saved state stays.
-        ValueError: ``out`` belongs to another run.
+        ValueError: ``out`` belongs to another run, or fewer GPUs than the plan has devices.
     """
     result = out / "model.safetensors"
     if out.exists() and not out.is_dir():
@@ -58,6 +59,8 @@ def _fabric(plan: Plan):
         from lightning_fabric import Fabric
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("training needs lightning-fabric: install featurelens[train]") from error
+    if torch.cuda.is_available() and plan.devices > torch.cuda.device_count():
+        raise ValueError(f"expected {plan.devices} GPUs, found {torch.cuda.device_count()}")
     fabric = Fabric(
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=plan.devices,
@@ -74,7 +77,7 @@ class _Run:
     def __init__(self, fabric, plan: Plan, out: Path) -> None:
         self.fabric, self.plan, self.recipe, self.out, self.step = fabric, plan, plan.recipe, out, 0
         torch.manual_seed(data.seed(self.recipe.seed, data.WEIGHTS))
-        self.network = networks.build(self.recipe, plan.train.classes.names)
+        self.network = networks.build(self.recipe, plan.train.classes.names, fabric.device)
         if self.recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.log, self.state = Log(), State(out / "state.pt", plan.identity())
@@ -118,11 +121,8 @@ class _Run:
         """All epochs that are left; each is saved when its steps are done and again with its accuracy."""
         while True:
             epoch, done = divmod(self.step, self.plan.steps_per_epoch)
-            if (
-                self.step
-                and not done
-                and not any("accuracy" in row and row["epoch"] == epoch for row in self.log.metrics)
-            ):
+            validated = any("accuracy" in row and row["epoch"] == epoch for row in self.log.metrics)
+            if self.step and not done and not validated:
                 self.log.metrics.append({"epoch": epoch, "step": self.step, **self.validate()})
                 self.save()
             if self.step == self.plan.steps:
@@ -134,6 +134,10 @@ class _Run:
         """Accuracy and kurtosis on the validation pictures; empty without any."""
         if self.plan.validation is None:
             return {"accuracy": None}
+        if self.fabric.world_size > 1:
+            # Each process has its own statistics of batch norm; the network that is saved has the first's.
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, 0)
         transform = networks.transform(self.info["preprocess"])
         items = data.Items(self.plan.validation, transform, None, self.recipe.seed)
         found, failures = evaluate(self.fabric, self.network, items, self.recipe, self.plan.pass_size)
@@ -149,7 +153,9 @@ class _Run:
         share = {"rank": self.fabric.global_rank, "world": plan.devices, "workers": recipe.workers}
         steps = data.training_steps(items, epoch, first, recipe.batch, recipe.accumulate, **share)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        shown = Progress(*columns, TextColumn("{task.fields[speed]}"), disable=not self.fabric.is_global_zero)
+        console = Console(stderr=True)
+        hidden = not (self.fabric.is_global_zero and console.is_terminal)
+        shown = Progress(*columns, TextColumn("{task.fields[speed]}"), console=console, disable=hidden)
         with shown as progress:
             text = f"{recipe.name} epoch {epoch + 1}/{recipe.epochs}"
             task = progress.add_task(text, total=plan.steps_per_epoch, completed=first, speed="")

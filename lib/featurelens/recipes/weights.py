@@ -67,17 +67,18 @@ def load(path: str | Path) -> Encoder:
     """
     path = Path(path)
     made = info(path)
-    clip = networks.blank(made["model"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    clip = networks.blank(made["model"]).to(device)
     if made["kind"] == "contrastive":
         _fill(clip, path)
         tower = networks.Tower(clip.visual)
-        head = LinearHead(networks.zero_shot_head(clip, made["model"], made["classes"]), None, "joint")
+        w_CD = networks.zero_shot_head(clip, made["model"], made["classes"])
+        head = LinearHead(w_CD.cpu(), None, "joint")
     else:
         sizes = clip.text_projection.shape[1], len(made["classes"])
         tower = networks.Classifier(clip.visual, *sizes, normalised=made["kind"] == "finetuned")
         _fill(tower, path)
         head = LinearHead.of(tower.head, "joint")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     name = f"recipe/{made['recipe']['name']}" + (f"@{made['alpha']:g}" if "alpha" in made else "")
     return wrap(name, tower.to(device), networks.transform(made["preprocess"]), head)
 
