@@ -25,6 +25,7 @@ from IPython.display import Markdown
 from featurelens import claims, heads, kernels, plots, privileged, prunability, pruning, results
 from featurelens.figures import directions as figures
 from featurelens.figures.slider import slider
+from featurelens.miniature import grown
 from featurelens.miniature import privileged as small
 
 plots.use_style()
@@ -851,6 +852,25 @@ pd.DataFrame(
 # %% [markdown]
 # In one pair the robust networks need fewer directions, in the other more, and both differences are below
 # one direction of twelve.
+#
+# ### With outlier features
+#
+# `clip-outliers-resnet-s0` is a zero-shot network trained to have outlier features ({doc}`02-outlier-features`).
+# If these make the privileged direction, its head must show it.
+
+# %%
+with_outliers = results.table(
+    "03-miniature-grown",
+    "miniature",
+    lambda: small.signature_table([grown.NAME]),
+    source="head and base features of clip-outliers-resnet-s0",
+)
+beside = pd.concat([with_outliers, signature[signature["model"] == grown.COMPANION]]).set_index("model")
+columns = ["top_share", "centred_top_share", "mean_length", "sameness", "overlap", "rotated_overlap"]
+results.bare(beside)[columns].round(3).T
+
+# %% [markdown]
+# TODO
 
 # %% [markdown]
 # ## What holds, and what we could not check

@@ -41,6 +41,7 @@ from featurelens.figures import overlap as overlaps
 from featurelens.figures import superposition as super_figures
 from featurelens.figures import words as word_figures
 from featurelens.miniature import concepts as small
+from featurelens.miniature import grown
 
 plots.use_style()
 book = claims.Claims("04-concepts")
@@ -434,6 +435,27 @@ pd.Series({regime: ", ".join(sorted(found - everyone)) for regime, found in enco
 #
 # **What would falsify it.** A pair of regimes that differ in data alone, of which the robust one encodes more
 # concepts at every threshold.
+#
+# ### With outlier features
+#
+# The network with outlier features of {doc}`02-outlier-features` learned from the captions of `clip-web`. Do
+# outliers come with more concepts?
+
+# %%
+with_outliers = results.table(
+    "04-miniature-grown",
+    "miniature",
+    lambda: small.count_table([grown.NAME]),
+    source="features of clip-outliers-resnet-s0 on base-val, concepts from its masks",
+)
+beside = pd.concat([with_outliers, counted[counted["regime"] == "clip-web"]])
+beside = beside[(beside["threshold"] == concepts.THRESHOLD) & (beside["negatives"] == "balanced")]
+beside = beside[beside["backbone"] == "resnet"]
+by_point = beside.pivot_table("count", ["point", "kind"], "model")
+by_point.round(1)
+
+# %% [markdown]
+# TODO
 #
 # ### How mixed are directions?
 #

@@ -1,6 +1,6 @@
 """Tables of chapter 2: kurtosis of real features, with the controls that say what it means."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -58,13 +58,15 @@ def rotated_kurtosis(h_ND: torch.Tensor, seed: int) -> float:
     return mean_kurtosis(kernels.random_rotation(h_ND, seed))
 
 
-def lead(h_ND: torch.Tensor) -> float:
-    """Return how far the furthest coordinate is from its image's mean, in units of the median coordinate.
+def distances(h_ND: torch.Tensor) -> torch.Tensor:
+    """Return each coordinate's distance from its image's mean, in standard deviations: median over images."""
+    d_ND = h_ND.double() - h_ND.double().mean(1, keepdim=True)
+    return (d_ND / d_ND.square().mean(1, keepdim=True).sqrt()).abs().median(0).values
 
-    Distances are medians over images, so that one picture cannot make a coordinate lead.
-    """
-    z_D = (h_ND - h_ND.mean(1, keepdim=True)).abs().double()
-    z_D = (z_D / z_D.square().mean(1, keepdim=True).sqrt()).median(0).values
+
+def lead(h_ND: torch.Tensor) -> float:
+    """Return how far the furthest coordinate is (:func:`distances`), in units of the median coordinate."""
+    z_D = distances(h_ND)
     return (z_D.max() / z_D.median()).item()
 
 
@@ -92,13 +94,11 @@ def published() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def profile(names: Sequence[str]) -> pd.DataFrame:
-    """Return how far each coordinate is from its image's mean, in standard deviations, median over images."""
+def profile(features: Mapping[str, torch.Tensor]) -> pd.DataFrame:
+    """Return how far each coordinate of each feature set is from its image's mean, as :func:`distances`."""
     parts = []
-    for name in names:
-        h_ND = published_features.load(name).double()
-        d_ND = h_ND - h_ND.mean(1, keepdim=True)
-        z_D = (d_ND / d_ND.square().mean(1, keepdim=True).sqrt()).abs().median(0).values.numpy().round(4)
+    for name, h_ND in features.items():
+        z_D = distances(h_ND).numpy().round(4)
         parts.append(pd.DataFrame({"name": name, "coordinate": np.arange(len(z_D)), "z": z_D}))
     return pd.concat(parts, ignore_index=True)
 
