@@ -454,8 +454,20 @@ beside = beside[beside["backbone"] == "resnet"]
 by_point = beside.pivot_table("count", ["point", "kind"], "model")
 by_point.round(1)
 
+# %% tags=["hide-input"]
+in_features = by_point.loc[("pre", "features")]
+book.record(
+    "concepts of the network with outlier features minus the fewest of a clip-web ResNet",
+    in_features[grown.NAME] - in_features.drop(grown.NAME).min(),
+    at_most=0,
+    text="Outlier features come with no more concepts.",
+    scale="miniature",
+    source="04-miniature-grown",
+)
+
 # %% [markdown]
-# TODO
+# They come with fewer before the projection, and with about as many in the joint space. One coordinate less
+# is free for anything else, which is a small price, and the training that grows outliers is a rough one.
 #
 # ### How mixed are directions?
 #
