@@ -748,7 +748,9 @@ GROWN = {
 }
 both = {title: grown.features(name)[kind] for (name, kind), title in GROWN.items()}
 rows = grown_table.set_index(["model", "kind"])
-tops = {title: [rows.loc[key, "top_coordinate"]] if key[0] == grown.NAME else [] for key, title in GROWN.items()}
+tops = {
+    title: [rows.loc[key, "top_coordinate"]] if key[0] == grown.NAME else [] for key, title in GROWN.items()
+}
 figures.profiles(outliers.profile(both), {title: title for title in both}, tops)
 
 # %%

@@ -810,7 +810,7 @@ int((own >= concepts.THRESHOLD).sum())
 # ## What comes next
 #
 # Three measures, three chapters, one question: which of them tells robust models from fragile ones without
-# shifted data? {doc}`02-outlier-features` and {doc}`03-privileged-directions` have the first two.
+# shifted data? {doc}`05-controls` puts all of them side by side.
 
 # %%
 book.write()

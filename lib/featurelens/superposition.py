@@ -23,8 +23,7 @@ from scipy.special import betainc
 
 from featurelens import checks, concepts, conceptsets, extract, zoo
 from featurelens.imagesets import ImageSet
-from featurelens.miniature import checkpoints
-from featurelens.miniature.recipes import recipe
+from featurelens.miniature import checkpoints, recipes
 
 # Rows of features per step: bounds the memory for copies in float64.
 ROWS = 4096
@@ -208,7 +207,7 @@ def miniature_table(image_set: str = "base-val", point: str | None = None) -> pd
     """
     images, present_NT, shuffled = _labels(image_set)
     rows = []
-    for spec in map(recipe, checkpoints.names()):
+    for spec in map(recipes.recipe, checkpoints.names()):
         encoder = zoo.load(f"miniature/{spec.name}")
         at = point or (encoder.head.point if encoder.head else "joint")
         found = extract.features(encoder, images, point=at)
