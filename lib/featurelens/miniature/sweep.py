@@ -110,7 +110,10 @@ def execute(name: str) -> None:
 
 
 def results() -> pd.DataFrame:
-    """Every measurement of every run that is there, with the run's recipe beside it."""
+    """Every measurement of every run that is there, with the run's recipe beside it.
+
+    ``logit_scale`` is the recipe's, *learned* or a number; ``logit_scale_now`` the one measured.
+    """
     specs = table("sweep").set_index("name")
     logs = [
         pd.read_csv(stamps.read(path(name))).assign(name=name) for name in specs.index if path(name).exists()
