@@ -114,8 +114,6 @@ def results() -> pd.DataFrame:
 
     ``logit_scale`` is the recipe's, *learned* or a number; ``logit_scale_now`` the one measured.
     """
-    specs = table("sweep").set_index("name")
-    logs = [
-        pd.read_csv(stamps.read(path(name))).assign(name=name) for name in specs.index if path(name).exists()
-    ]
-    return pd.concat(logs, ignore_index=True).merge(specs.reset_index(), on="name")
+    made = [name for name in runs() if path(name).exists()]
+    logs = [pd.read_csv(stamps.read(path(name))).assign(name=name) for name in made]
+    return pd.concat(logs, ignore_index=True).merge(table("sweep"), on="name", suffixes=("_now", ""))
