@@ -475,7 +475,6 @@ CHANGES = {
     "one-images-320k-s0": "four times the images",
     "one-data-base-train-s0": "base images only",
     "one-vit-s0": "ViT",
-    "one-vit-learned-s0": "ViT, logit scale learned",
 }
 one = ends[ends["part"] == "one"]
 one_panels = {

@@ -2,6 +2,7 @@ import pytest
 
 from featurelens import pages
 from featurelens.cli import app
+from featurelens.miniature import sweep, train
 
 
 @pytest.fixture
@@ -104,3 +105,21 @@ def test_no_repository_is_one_line(tmp_path, capsys, monkeypatch):
 def test_unknown_command_is_exit_code_2(capsys):
     code, _, err = run(capsys, "book", "chek")
     assert code == 2 and "No such command 'chek'" in err
+
+
+def test_sweep_runs_what_is_pending_or_the_one_asked_for(capsys, monkeypatch):
+    ran = []
+    monkeypatch.setattr(train, "fit", lambda *_: pytest.fail("an unknown run was trained"))
+    assert run(capsys, "miniature", "sweep", "--only", "one-centre-s9") == (
+        2,
+        "",
+        "featurelens: unknown sweep run 'one-centre-s9': "
+        "did you mean one-centre-s2 or one-centre-s1 or one-centre-s0?\n",
+    )
+    monkeypatch.setattr(sweep, "execute", ran.append)
+    monkeypatch.setattr(sweep, "pending", lambda: ["one-sgd-s0", "screen-00-s0"])
+    assert run(capsys, "miniature", "sweep", "--only", "one-lamb-s0") == (0, "", "")
+    assert ran == ["one-lamb-s0"]
+    ran.clear()
+    assert run(capsys, "miniature", "sweep") == (0, "", "")
+    assert ran == ["one-sgd-s0", "screen-00-s0"]

@@ -1,6 +1,7 @@
 """Figures of the sweep of chapter 5: what in training makes outlier features."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,8 @@ def trajectories(
     figure, axes = plots.subplots(1, len(panels), size=(7.4, 3.2), squeeze=False)
     dashes = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
     for ax, (column, title) in zip(axes[0], panels.items(), strict=True):
-        for (run, label), style, colour in zip(runs.items(), dashes, plots.OKABE_ITO, strict=False):
+        looks = zip(cycle(dashes), cycle(plots.OKABE_ITO), strict=True)
+        for (run, label), (style, colour) in zip(runs.items(), looks, strict=False):
             rows = table[table["name"] == run].sort_values("step")
             ax.plot(rows["step"], rows[column], ls=style, color=colour, label=label)
         ax.set_title(title, fontsize="small")
