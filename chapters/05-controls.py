@@ -126,7 +126,7 @@ columns = {
     "rotated": "kurtosis, rotated",
     "prunable": "prunable for 2 points",
 }
-shown[list(columns)].rename(columns=columns).astype(float).round(2).fillna("")
+shown[list(columns)].rename(columns=columns).astype(float).round(2).astype(object).fillna("")
 
 # %% mystnb={"figure": {"name": "fig-kurtosis-robustness", "caption": "Activation kurtosis of real features against the effective robustness of their encoders. Full marks are features of images, hollow ones of texts."}, "image": {"alt": "Scatter plot with a logarithmic kurtosis axis. OpenAI's CLIP features lie at 60 to 190 and 27 to 42 points. Text features of two EVA-CLIP encoders lie at 3, the Gaussian value, and 34 to 41 points. EfficientNets lie at 14 to 19 and near zero points."}}
 figures.kurtosis_against_robustness(real)
@@ -213,7 +213,7 @@ counted = results.table(
     controls.paper_counts,
     source="the paper's counts (venn_v1.csv) and published accuracies of chapter 1",
 )
-quoted = results.bare(counted).set_index(["backbone", "kind"]).astype(float).round(1)
+quoted = results.bare(counted).set_index(["backbone", "kind"]).astype(float).round(1).astype(object)
 quoted.rename(
     columns={
         "concepts": "concepts (theirs)",

@@ -1,11 +1,10 @@
 """Figures of the sweep of chapter 5: what in training makes outlier features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import cycle
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from featurelens import plots
@@ -60,16 +59,13 @@ def one_at_a_time(table: pd.DataFrame, panels: Mapping[str, str], names: Mapping
     return figure
 
 
-def trajectories(
-    table: pd.DataFrame, runs: Mapping[str, str], panels: Mapping[str, str], shared: Sequence[str] = ()
-) -> Figure:
+def trajectories(table: pd.DataFrame, runs: Mapping[str, str], panels: Mapping[str, str]) -> Figure:
     """Draw quantities along training, a line per run, a panel per quantity.
 
     Args:
         table: name, step and the columns of ``panels``, one row per measurement.
         runs: run -> label.
         panels: column -> title.
-        shared: columns whose panels have the same vertical axis.
     """
     figure, axes = plots.subplots(1, len(panels), size=(7.4, 3.2), squeeze=False)
     dashes = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -80,16 +76,7 @@ def trajectories(
             ax.plot(rows["step"], rows[column], ls=style, color=colour, label=label)
         ax.set_title(title, fontsize="small")
         ax.set(xlabel="step")
-    _share([ax for ax, column in zip(axes[0], panels, strict=True) if column in shared])
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small"
     )
     return figure
-
-
-def _share(axes: Sequence[Axes]) -> None:
-    """Give panels the same vertical axis, so that their curves can be compared."""
-    if axes:
-        limits = np.array([ax.get_ylim() for ax in axes])
-        for ax in axes:
-            ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
