@@ -177,21 +177,9 @@ def test_trajectories_leave_out_no_run_and_tell_all_apart():
     assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in lines}) == 8
 
 
-def test_trajectories_share_the_vertical_axis_of_the_panels_asked(measured):
-    panels = {"gap": "Gap", "image": "Images", "text": "Captions"}
-    runs = {"a": "first", "b": "second"}
-    apart = [ax.get_ylim() for ax in drawn(figures.trajectories(measured, runs, panels)).axes]
-    figure = drawn(figures.trajectories(measured, runs, panels, shared=("image", "text")))
-    gap, images, captions = figure.axes
-    assert gap.get_ylim() == apart[0]
-    low, high = min(apart[1][0], apart[2][0]), max(apart[1][1], apart[2][1])
-    assert images.get_ylim() == captions.get_ylim() == (low, high)
-    assert low < -3 and high > 60
-
-
 def test_trajectories_of_one_panel_and_of_a_run_without_measurements(measured):
     runs = {"a": "first", "absent": "not there"}
-    figure = drawn(figures.trajectories(measured, runs, {"gap": "Gap"}, shared=("gap",)))
+    figure = drawn(figures.trajectories(measured, runs, {"gap": "Gap"}))
     first, absent = figure.axes[0].lines
     assert list(first.get_ydata()) == [0, 0.1, 0.2] and list(absent.get_ydata()) == []
     drawn(figures.trajectories(measured[:0], runs, {"gap": "Gap"}))
