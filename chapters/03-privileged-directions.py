@@ -874,7 +874,7 @@ head = zoo.load(f"miniature/{grown.NAME}").head
 captions_top = results.read("02-miniature-grown", "miniature").set_index(["model", "kind"])
 captions_top = captions_top.loc[(grown.NAME, "captions"), "top_coordinate"]
 first = kernels.directions(head.w_CD)
-on_outlier = kernels.overlap(first, torch.tensor([captions_top]))[0].item()
+on_outlier = kernels.overlap(first, [captions_top])[0].item()
 on_grown = {"scale": "miniature", "source": "03-miniature-grown"}
 book.record(
     "share of importance, network with outlier features",
