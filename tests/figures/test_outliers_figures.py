@@ -21,6 +21,14 @@ def test_profiles_name_the_outliers():
     assert [ax.get_title() for ax in figure.axes] == ["first", "second"]
 
 
+def test_profiles_cut_off_no_panel():
+    table = pd.DataFrame(
+        {"name": ["a", "a", "b", "b"], "coordinate": [0, 1, 0, 1], "z": [1.0, 2.0, 1.0, 5.0]}
+    )
+    figure = drawn(figures.profiles(table, {"a": "first", "b": "second"}, {"a": [], "b": [1]}))
+    assert all(ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 5 for ax in figure.axes)
+
+
 def test_distributions_draw_one_row_a_set_in_the_order_of_the_labels():
     quantiles = {"p05": 2.0, "p25": 3.0, "p50": 4.0, "p75": 5.0, "p95": 9.0, "rotated": 3.0}
     table = pd.DataFrame(

@@ -33,8 +33,9 @@ def profiles(profile: pd.DataFrame, titles: dict[str, str], named: dict[str, lis
         for row in rows[outlier].itertuples():
             note = {"xytext": (5, -4), "textcoords": "offset points", "color": OTHER, "weight": "bold"}
             ax.annotate(str(row.coordinate), (row.coordinate, row.z), **note)
-        ax.set(title=title, xlim=(-5, rows["coordinate"].max() + 5), ylim=(0, None))
+        ax.set(title=title, xlim=(-5, rows["coordinate"].max() + 5))
         ax.grid(axis="x", visible=False)
+    axes[0, 0].set_ylim(0, 1.1 * profile["z"].max())  # shared: set once, or a taller panel would be cut
     for ax in axes[-1]:
         ax.set(xlabel="coordinate")
     figure.supylabel("median distance from the mean (sd)", fontsize="medium")
