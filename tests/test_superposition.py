@@ -227,8 +227,8 @@ def world(monkeypatch):
     images = ImageSet("miniature/tiny", [str(i) for i in range(200)], [], None, {}, None)
     found = ConceptSet(images, list("abcdef"), ["object"] * 6, present_NT)
     specs = {
-        name: SimpleNamespace(name=name, regime=name, backbone="resnet", seed=0, shipped=name != "unshipped")
-        for name in ("supervised", "random-init", "unshipped")
+        name: SimpleNamespace(name=name, regime=name, backbone="resnet", seed=0)
+        for name in ("supervised", "random-init", "in no comparison")
     }
     heads = {"miniature/supervised": SimpleNamespace(point="pre"), "miniature/random-init": None}
     widths, row_N = {"pre": 8, "joint": 5}, torch.arange(10, 200)
@@ -238,7 +238,8 @@ def world(monkeypatch):
         h_ND = present_NT[row_N][:, [0, 1, 2, 4]].float() @ torch.eye(4, widths[point])
         return SimpleNamespace(h_ND=h_ND, row_N=row_N)
 
-    monkeypatch.setattr(superposition, "recipes", lambda: specs)
+    monkeypatch.setattr(superposition.recipes, "recipe", specs.__getitem__)
+    monkeypatch.setattr(superposition.checkpoints, "names", lambda: list(specs)[:2])
     monkeypatch.setattr(superposition.conceptsets, "load", {"miniature/tiny": found}.__getitem__)
     monkeypatch.setattr(superposition.zoo, "load", lambda name: SimpleNamespace(head=heads[name]))
     monkeypatch.setattr(superposition.extract, "features", features)
