@@ -2,30 +2,13 @@
 
 import pandas as pd
 import pytest
+from looks import drawn, key, near, ticks, titles
 from matplotlib.colors import to_hex
 
 from featurelens import plots
 from featurelens.figures import concepts as figures
 
 PANELS = {"v": "ViTs", "r": "ResNets"}
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
-
-
-def titles(figure):
-    return [ax.get_title() for ax in figure.axes]
-
-
-def ticks(axis):
-    return [label.get_text() for label in axis.get_ticklabels()]
-
-
-def key(figure):
-    [legend] = figure.legends
-    return [text.get_text() for text in legend.get_texts()]
 
 
 def marks(ax):
@@ -35,10 +18,6 @@ def marks(ax):
 
 def colours(collection):
     return [to_hex(face).upper() for face in collection.get_facecolor()]
-
-
-def near(pairs):
-    return [pytest.approx(pair) for pair in pairs]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from looks import drawn, near, texts, ticks
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
@@ -10,19 +11,6 @@ from featurelens import plots
 from featurelens.figures import controls as figures
 
 ROUND = 10  # a circle has more corners in its path than a triangle or a square
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
-
-
-def ticks(axis):
-    return [label.get_text() for label in axis.get_ticklabels()]
-
-
-def texts(legend):
-    return [text.get_text() for text in legend.get_texts()]
 
 
 def scatters(ax):
@@ -40,10 +28,6 @@ def faces(collection):
 
 def corners(collection):
     return len(collection.get_paths()[0].vertices)
-
-
-def near(pairs):
-    return [pytest.approx(pair) for pair in pairs]
 
 
 @pytest.fixture

@@ -2,27 +2,11 @@
 
 import pandas as pd
 import pytest
+from looks import drawn, near, texts, ticks, titles
 from matplotlib.colors import to_hex
 
 from featurelens import plots
 from featurelens.figures import directions as figures
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
-
-
-def titles(figure):
-    return [ax.get_title() for ax in figure.axes]
-
-
-def ticks(axis):
-    return [label.get_text() for label in axis.get_ticklabels()]
-
-
-def key(legend):
-    return [text.get_text() for text in legend.get_texts()]
 
 
 def lines(ax):
@@ -44,10 +28,6 @@ def marks(ax):
     return found
 
 
-def near(pairs):
-    return [pytest.approx(pair) for pair in pairs]
-
-
 def test_spectra_draw_each_variant_of_each_head_in_per_cent():
     shares = {"as it is": [0.6, 0.3, 0.1], "centred": [0.5, 0.4, 0.1], "random": [0.4, 0.35, 0.25]}
     rows = [
@@ -67,7 +47,7 @@ def test_spectra_draw_each_variant_of_each_head_in_per_cent():
         assert len({(line.get_color(), line.get_ls()) for line in ax.lines}) == 3
         assert (ax.get_xscale(), ax.get_yscale(), ax.get_ylim()) == ("log", "log", (0.01, 30))
     legend = figure.axes[-1].get_legend()
-    assert key(legend) == list(shares) and legend.get_title().get_text() == "a note"
+    assert texts(legend) == list(shares) and legend.get_title().get_text() == "a note"
 
 
 def test_spectra_leave_out_directions_without_strength():
@@ -117,7 +97,7 @@ def test_importance_marks_each_variant_on_the_row_of_its_head():
     top, bottom = ax.get_ylim()[::-1]
     assert top < 0 and bottom > 1, "the first head is at the top"
     assert marks(ax) == {v: near([(21 + j, 0), (1 + j, 1)]) for j, v in enumerate(variants)}
-    assert key(figure.legends[0]) == variants
+    assert texts(figure.legends[0]) == variants
     assert ax.get_xscale() == "log" and ax.get_xlim() == (0.2, 100)
     assert ticks(ax.xaxis) == ["0.2", "0.5", "1", "2", "5", "10", "20", "50", "100"]
 
@@ -139,7 +119,7 @@ def test_pruning_draws_a_line_an_order_and_a_panel_a_bundle():
             y = [0.1 * (last + 100 * k + j) for k in range(last + 1)]
             assert found[order] == (list(range(last + 1)), pytest.approx(y))
         assert ax.get_xlim() == (0, last) and ax.get_ylim()[0] == 0
-    assert key(figure.legends[0]) == list(figures.ORDERS)
+    assert texts(figure.legends[0]) == list(figures.ORDERS)
     looks = {(line.get_color(), line.get_ls()) for line in figure.axes[0].lines}
     assert len(looks) == len(figures.ORDERS), "no two orders look alike"
 
@@ -167,7 +147,7 @@ def test_by_class_count_draws_each_task_in_each_panel():
         "subset": ([10, 100], pytest.approx([85, 55])),
     }
     assert second["subset"] == ([10, 100], pytest.approx([80, 40]))
-    assert key(figure.legends[0]) == ["groups", "subset"]
+    assert texts(figure.legends[0]) == ["groups", "subset"]
     for ax in figure.axes:
         assert ticks(ax.xaxis) == ["10", "100"]
         assert [list(line.get_ydata()) for line in ax.lines if line.get_ls() == "--"] == [[80, 80]]
@@ -191,7 +171,7 @@ def test_regimes_draw_every_network_in_the_colour_of_its_regime():
         assert colours == [plots.COLOURS["supervised"], plots.COLOURS["clip-web"]]
         assert list(ax.lines[0].get_xdata()) == [12.5, 12.5] and ax.lines[0].get_ls() == "--"
         assert ax.get_ylim() == (1.5, -0.5) and ax.get_xlim()[0] == 0 and ax.get_xlabel() == "share (%)"
-    assert key(figure.axes[-1].get_legend()) == ["ResNet", "ViT"]
+    assert texts(figure.axes[-1].get_legend()) == ["ResNet", "ViT"]
 
 
 def test_along_k_draws_mean_and_range_of_each_regime():
@@ -212,5 +192,5 @@ def test_along_k_draws_mean_and_range_of_each_regime():
     assert {tuple(map(float, xy)) for xy in band} == {(1, 1), (1, 6), (4, 2), (4, 6)}
     assert [ax.get_xlim() for ax in figure.axes] == [(0, 4), (0, 5)]
     assert list(figure.axes[1].get_xticks()) == [0, 2, 4]
-    assert key(figure.legends[0]) == ["clip-web", "finetuned"]
+    assert texts(figure.legends[0]) == ["clip-web", "finetuned"]
     assert figure.axes[0].lines[1].get_color() == plots.COLOURS["finetuned"]

@@ -3,13 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from looks import drawn
 
 from featurelens.figures import outliers as figures
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
 
 
 def test_profiles_name_the_outliers():

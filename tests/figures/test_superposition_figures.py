@@ -3,13 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from looks import drawn
 
 from featurelens.figures import superposition as figures
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
 
 
 def test_toy_draws_every_seed_and_the_mean():

@@ -2,30 +2,13 @@
 
 import pandas as pd
 import pytest
+from looks import drawn, key, ticks, titles
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
 from featurelens.figures import sweep as figures
 
 FACTORS = {"batch": "batch size", "data": "pictures", "scale": "logit scale"}
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
-
-
-def titles(figure):
-    return [ax.get_title() for ax in figure.axes]
-
-
-def ticks(axis):
-    return [label.get_text() for label in axis.get_ticklabels()]
-
-
-def key(figure):
-    [legend] = figure.legends
-    return [text.get_text() for text in legend.get_texts()]
 
 
 def marks(ax):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 import torch
+from interruption import interrupt
 
 from featurelens import checks, outliers
 from featurelens.miniature import captions, checkpoints, evaluate, objectives, sets, sweep, train, world
@@ -78,16 +79,7 @@ def test_an_interrupted_run_ends_in_the_same_table(laboratory, monkeypatch):
     sweep.execute("screen-07-s0")
     whole = sweep.path("screen-07-s0").read_text()
     assert sweep.pending() == []
-    monkeypatch.setattr(train, "_SAVE_EVERY", 4)
-    advance, calls = train._Run.advance, []
-
-    def killed(run, batches):
-        calls.append(run.step)
-        if len(calls) == 11:
-            raise KeyboardInterrupt
-        return advance(run, batches)
-
-    monkeypatch.setattr(train._Run, "advance", killed)
+    calls = interrupt(monkeypatch, 11)
     with pytest.raises(KeyboardInterrupt):
         sweep.execute("screen-07-s0")
     sweep.execute("screen-07-s0")

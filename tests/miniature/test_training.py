@@ -5,6 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from interruption import interrupt
 
 from featurelens import heads
 from featurelens.miniature import checkpoints, evaluate, objectives, recipes, sets, train, world
@@ -43,16 +44,7 @@ def _weights(name):
 def test_an_interrupted_run_ends_in_the_same_bytes(laboratory, monkeypatch):
     train.train("clip-web-resnet-s0")
     whole = _weights("clip-web-resnet-s0")
-    monkeypatch.setattr(train, "_SAVE_EVERY", 4)
-    advance, calls = train._Run.advance, []
-
-    def killed(run, batches):
-        calls.append(run.step)
-        if len(calls) == 7:
-            raise KeyboardInterrupt
-        return advance(run, batches)
-
-    monkeypatch.setattr(train._Run, "advance", killed)
+    calls = interrupt(monkeypatch, 7)
     with pytest.raises(KeyboardInterrupt):
         train.train("clip-web-resnet-s0")
     train.train("clip-web-resnet-s0")
