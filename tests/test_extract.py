@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from featurelens import extract as extraction
-from featurelens import heads, imagesets, preprocess, zoo
+from featurelens import heads, imagesets, preprocess, progress, zoo
 from featurelens.encoder import wrap
 from featurelens.extract import extract, features
 from featurelens.files import ImageError
@@ -55,6 +54,18 @@ class Pictures:
     def __call__(self, i):
         with self.lock:
             self.count[i] += 1
+        if i in self.bad:
+            raise ImageError(f"{i:03d}.png does not decode: torn")
+        return picture(i)
+
+
+class Plain:
+    """Decodes pictures and fails where told to; can be sent to another process."""
+
+    def __init__(self, bad=()):
+        self.bad = bad
+
+    def __call__(self, i):
         if i in self.bad:
             raise ImageError(f"{i:03d}.png does not decode: torn")
         return picture(i)
@@ -188,13 +199,13 @@ def test_features_default_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_unknown_engine(tmp_path):
-    with pytest.raises(ValueError, match="unknown engine 'ray': expected 'local', the one that exists now"):
-        extract(encoder(), images(), FeatureStore(tmp_path), engine="ray")
+    with pytest.raises(ValueError, match="unknown engine 'rays'; did you mean 'ray'"):
+        extract(encoder(), images(), FeatureStore(tmp_path), engine="rays")
 
 
 def test_pictures_of_several_sizes_are_refused(tmp_path):
     enc = wrap("any", Tower(), lambda image: torch.ones(3, image.height, image.width))
-    with pytest.raises(ValueError, match=r"any: expected one size .*, found \(3, 11, 13\) and \(3, 12, 13\)"):
+    with pytest.raises(ValueError, match=r"set: expected one size .*, found \(3, 11, 13\) and \(3, 12, 13\)"):
         extract(enc, images(), FeatureStore(tmp_path))
 
 
@@ -213,7 +224,7 @@ def test_preprocessing_that_fails_names_the_picture(tmp_path):
 def test_progress_shows_images_per_second_on_a_terminal_only(tmp_path, monkeypatch, terminal):
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=terminal, width=120)
-    monkeypatch.setattr(extraction, "Console", lambda **options: console)
+    monkeypatch.setattr(progress, "Console", lambda **options: console)
     extract(encoder(), images(n=70), FeatureStore(tmp_path))
     assert ("70/70" in shown.getvalue()) == terminal
     assert ("images/s" in shown.getvalue()) == terminal
