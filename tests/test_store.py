@@ -1,7 +1,9 @@
 import hashlib
 import json
+import os
 import re
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save
 
-from featurelens import checks, store
+from featurelens import checks, storage, store
 from featurelens.encoder import wrap
 from featurelens.imagesets import ImageSet
 from featurelens.preprocess import square
-from featurelens.shards import MissingFeatures
+from featurelens.shards import MissingFeatures, slug
 
 N, R = 10, 4
 
@@ -40,11 +43,13 @@ H = {"pre": torch.randn(N, 5, generator=torch.Generator().manual_seed(0)), "join
 FAILED = {"row": 5, "key": "5.png", "reason": "no picture — ☃"}
 
 
-def fill(opened, shards=(0, 1, 2), encoder=ENCODER, pictures=IMAGES):
+def fill(opened, shards=(0, 1, 2), encoder=ENCODER, pictures=IMAGES, h=H):
     for k in shards:
         rows = [i for i in range(N)[k * R : (k + 1) * R] if i != 5]
         failures = [FAILED] if k == 1 else []
-        opened.write(encoder, pictures, k, {p: h[rows] for p, h in H.items()}, torch.tensor(rows), failures)
+        opened.write(
+            encoder, pictures, k, {p: h_ND[rows] for p, h_ND in h.items()}, torch.tensor(rows), failures
+        )
 
 
 @pytest.fixture
@@ -85,6 +90,13 @@ def test_files_are_as_the_layout_says(filled):
     assert str(filled.path) not in (folder / "manifest.json").read_text()
 
 
+def mapped(h_ND, name):
+    """Whether the tensor's memory is that of a file."""
+    with open("/proc/self/maps") as maps:
+        spans = [line.split()[0].split("-") for line in maps if line.rstrip().endswith(name)]
+    return any(int(start, 16) <= h_ND.data_ptr() < int(end, 16) for start, end in spans)
+
+
 def test_one_shard_is_read_memory_mapped_and_never_written_back(tmp_path):
     if sys.platform != "linux":
         pytest.skip("memory maps are listed in /proc on Linux only")
@@ -92,9 +104,7 @@ def test_one_shard_is_read_memory_mapped_and_never_written_back(tmp_path):
     opened.write(ENCODER, IMAGES, 0, H, torch.arange(N), [])
     opened.finish(ENCODER, IMAGES)
     h = opened.read(ENCODER, IMAGES)
-    with open("/proc/self/maps") as maps:
-        spans = [line.split() for line in maps if line.rstrip().endswith("shard-00000.safetensors")]
-    assert any(int(s[0].split("-")[0], 16) <= h.data_ptr() < int(s[0].split("-")[1], 16) for s in spans)
+    assert mapped(h, "shard-00000.safetensors")
     h.zero_()
     assert torch.equal(opened.read(ENCODER, IMAGES), H["pre"])
 
@@ -172,7 +182,9 @@ def test_a_truncated_shard_is_noticed_before_work_goes_on(tmp_path):
     fill(opened, shards=[0])
     path = opened.part(ENCODER, IMAGES).folder / "shard-00000.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ValueError, match="expected a shard, found a damaged file"):
+    with pytest.raises(
+        ValueError, match=r"found a damaged file .* \(featurelens store gc --damaged removes it\)$"
+    ):
         opened.missing(ENCODER, IMAGES)
 
 
@@ -204,3 +216,178 @@ def test_unknown_point_and_nothing_extracted(tmp_path):
         opened.read(ENCODER, IMAGES, "jont")
     with pytest.raises(MissingFeatures, match="not extracted, run extract"):
         opened.read(ENCODER, IMAGES)
+
+
+@pytest.fixture(params=["folder", "address"])
+def root(request, tmp_path):
+    if request.param == "folder":
+        return tmp_path
+    pytest.importorskip("upath", reason="needs the extra 'cluster'")
+    return f"memory://{tmp_path.name}"
+
+
+def extracted(root, encoder=ENCODER, h=H, **options):
+    opened = store.FeatureStore(root, shard_rows=R, **options)
+    fill(opened, encoder=encoder, h=h)
+    opened.finish(encoder, IMAGES)
+    return opened
+
+
+KEPT = [i for i in range(N) if i != 5]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_each_precision_in_a_folder_and_at_an_address(root, precision):
+    extracted(root, precision=precision)
+    opened = store.FeatureStore(root, shard_rows=R, precision=precision)
+    expected_ND = H["pre"][KEPT].to(getattr(torch, precision)).float()
+    found_ND = opened.read(ENCODER, IMAGES)
+    assert found_ND.dtype == torch.float32 and torch.equal(found_ND, expected_ND)
+    shards = list(opened.stream(ENCODER, IMAGES))
+    assert [row_N.tolist() for row_N, _ in shards] == [[0, 1, 2, 3], [4, 6, 7], [8, 9]]
+    assert torch.equal(torch.cat([h_ND for _, h_ND in shards]), expected_ND)
+    assert {h_ND.dtype for _, h_ND in shards} == {torch.float32}
+    assert opened.rows(ENCODER, IMAGES).tolist() == KEPT and opened.failures(ENCODER, IMAGES) == [FAILED]
+    folder = opened.part(ENCODER, IMAGES).folder
+    header = storage.tensors(folder / "shard-00001.safetensors")
+    assert str(header["h_ND"].dtype) == f"torch.{precision}"
+    assert not list(folder.glob("*.partial"))
+
+
+def test_an_address_holds_the_bytes_of_a_folder(tmp_path, filled):
+    pytest.importorskip("upath", reason="needs the extra 'cluster'")
+    there = extracted(f"memory://{tmp_path.name}").part(ENCODER, IMAGES).folder
+    here = filled.part(ENCODER, IMAGES).folder
+    assert {p.name: p.read_bytes() for p in there.iterdir()} == {
+        p.name: p.read_bytes() for p in here.iterdir()
+    }
+
+
+def test_precisions_lie_side_by_side(root):
+    opened = {p: extracted(root, precision=p) for p in ("float32", "float16")}
+    with pytest.raises(MissingFeatures, match=r"those there differ in precision$"):
+        store.FeatureStore(root, shard_rows=R, precision="bfloat16").read(ENCODER, IMAGES)
+    assert not torch.equal(*(s.read(ENCODER, IMAGES) for s in opened.values()))
+    assert store.identity(ENCODER, IMAGES, "pre") == store.identity(ENCODER, IMAGES, "pre", "float32")
+    with pytest.raises(checks.UnknownNameError, match="unknown storage precision 'half': known: float32"):
+        store.FeatureStore(root, precision="half")
+
+
+@pytest.mark.parametrize(
+    ("precision", "value", "message"),
+    [
+        ("float16", 65520.0, "±65504, the range of float16, found 65520 for 2.png"),
+        ("float16", -1e5, "found -100000 for 2.png"),
+        ("bfloat16", 3.4e38, r"±3.38953e\+38, the range of bfloat16, found 3.4e\+38 for 2.png"),
+        ("float32", float("nan"), "the range of float32, found nan for 2.png"),
+    ],
+)
+def test_values_out_of_range_are_refused_and_nothing_is_written(root, precision, value, message):
+    h = {"pre": H["pre"].clone(), "joint": H["joint"].clone()}
+    h["joint"][2, 1] = value
+    opened = store.FeatureStore(root, shard_rows=R, precision=precision)
+    with pytest.raises(ValueError, match=f"a/tower, joint: expected numbers within .*{message}$"):
+        fill(opened, h=h)
+    assert not any(opened.path.glob("*/*/*/*"))
+
+
+def test_the_largest_float16_is_stored(root):
+    h = {"pre": H["pre"].clone(), "joint": H["joint"]}
+    h["pre"][0, 0] = 65519.0
+    assert extracted(root, h=h, precision="float16").read(ENCODER, IMAGES)[0, 0] == 65504
+
+
+def test_points_are_named_after_layers_and_the_identity_keeps_the_name(root):
+    names = {"layer4[0]": 3, "layer4(0)": 3, "transformer.resblocks.5": 3, "../up": 3}
+    encoder = replace(ENCODER, dims=names)
+    h = {name: torch.full((N, 3), float(i)) for i, name in enumerate(names)}
+    opened = extracted(root, encoder=encoder, h=h)
+    for i, name in enumerate(names):
+        folder = opened.part(encoder, IMAGES, name).folder
+        assert folder.parent.name == "set" and folder.name.rpartition("-")[0] == slug(name)
+        assert opened.read(encoder, IMAGES, name).unique().tolist() == [i]
+        assert opened.part(encoder, IMAGES, name).manifest()["identity"]["point"] == name
+    assert slug("layer4[0]") == slug("layer4(0)") == "layer4_0_" and slug("..") == slug("") == "_"
+
+
+def test_what_is_there_instead_is_of_the_same_point_and_the_nearest(root):
+    encoder = replace(ENCODER, dims={"a[0]": 5, "a(0)": 2, "a": 2})
+    one = replace(encoder, identity={**ENCODER.identity, "weights": "ff"})
+    two = replace(one, identity={**one.identity, "versions": "torch 1.0"})
+    h = {"a[0]": H["pre"], "a(0)": H["joint"], "a": H["joint"]}
+    for other in (one, two):
+        opened = extracted(root, encoder=other, h=h)
+    with pytest.raises(MissingFeatures, match=r"those there differ in weights$"):
+        opened.read(encoder, IMAGES, "a[0]")
+
+
+BROKEN = [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"identity": {}}']
+WHOLE = b'{"images": 1, "shard_rows": 1, "failures": [], "identity": {}, "shards": [1]}'
+
+
+@pytest.mark.parametrize("data", [*BROKEN, WHOLE])
+def test_a_manifest_that_is_none_is_one_line(root, data):
+    folder = extracted(root).part(ENCODER, IMAGES).folder
+    (folder / "manifest.json").write_bytes(data)
+    opened = store.FeatureStore(root, shard_rows=R)
+    with pytest.raises(ValueError, match=r"manifest.json: expected .*, found a damaged file.*") as caught:
+        opened.read(ENCODER, IMAGES)
+    assert "\n" not in str(caught.value) and "gc --damaged" in str(caught.value)
+    with pytest.raises(MissingFeatures, match="run extract"):  # a damaged neighbour is no obstacle
+        opened.read(replace(ENCODER, identity={**ENCODER.identity, "weights": "ff"}), IMAGES)
+
+
+@pytest.mark.parametrize("damage", ["cut", "grown", "empty", "noise", "foreign", "unnamed"])
+def test_a_damaged_shard_of_unfinished_features_is_one_line(root, damage):
+    opened = store.FeatureStore(root, shard_rows=R)
+    fill(opened, shards=[0])
+    path = opened.part(ENCODER, IMAGES).folder / "shard-00000.safetensors"
+    data = path.read_bytes()
+    foreign = save({"a": torch.ones(2)}, {"featurelens": "[1]"})
+    damaged = {"cut": data[:-7], "grown": data + b"0", "empty": b"", "noise": b"\xff" * 64}
+    path.write_bytes({**damaged, "foreign": foreign, "unnamed": save({"a": torch.ones(2)})}[damage])
+    with pytest.raises(ValueError, match=r"shard-00000.safetensors: expected .* found a damaged") as caught:
+        opened.missing(ENCODER, IMAGES)
+    assert "\n" not in str(caught.value)
+
+
+def test_altered_and_lost_shards_are_noticed_at_an_address_and_while_streaming(root):
+    extracted(root)
+    opened = store.FeatureStore(root, shard_rows=R)
+    path = opened.part(ENCODER, IMAGES).folder / "shard-00001.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    given = []
+    with pytest.raises(ValueError, match=r"shard-00001.safetensors: expected sha256 \w+…, found \w+…"):
+        for row_N, _ in opened.stream(ENCODER, IMAGES):
+            given.append(row_N.tolist())
+    assert given == [[0, 1, 2, 3]]
+    with pytest.raises(ValueError, match="expected sha256"):
+        opened.failures(ENCODER, IMAGES)
+    path.unlink()
+    with pytest.raises(ValueError, match="found no file"):
+        opened.read(ENCODER, IMAGES)
+
+
+def test_streamed_shards_are_memory_mapped_in_a_folder(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("memory maps are listed in /proc on Linux only")
+    opened = extracted(tmp_path)
+    for k, (_, h_ND) in enumerate(opened.stream(ENCODER, IMAGES)):
+        assert mapped(h_ND, f"shard-{k:05d}.safetensors")
+
+
+def test_the_first_writer_of_a_file_wins(tmp_path, monkeypatch):
+    first = threading.Event()
+    fsync = os.fsync
+
+    def slow(handle):
+        fsync(handle)
+        if not first.is_set():  # another writer is through while this one has yet to publish
+            first.set()
+            storage.publish(tmp_path / "a", b"one")
+
+    monkeypatch.setattr(os, "fsync", slow)
+    storage.publish(tmp_path / "a", b"two")
+    assert (tmp_path / "a").read_bytes() == b"one" and len(list(tmp_path.iterdir())) == 1

@@ -5,17 +5,32 @@ The layout is set down in :mod:`featurelens.store`.
 
 import hashlib
 import json
-import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+
+from featurelens import storage
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+MANIFEST = "manifest.json"
+NAMES = ("encoder", "images", "point", "precision")
 
 
 class MissingFeatures(LookupError):
     """The store has no complete features of this identity; the message says what it has instead."""
+
+
+class Damaged(ValueError):
+    """A file of the store is not as it was written; ``args[0]`` says what is wrong with it."""
+
+    def __str__(self) -> str:
+        """What is wrong, and how to go on."""
+        return f"{self.args[0]} (featurelens store gc --damaged removes it)"
 
 
 class Part:
@@ -24,7 +39,7 @@ class Part:
     def __init__(self, parent: Path, identity: dict[str, str], images: int, shard_rows: int) -> None:
         """Nothing is read or written yet."""
         self.identity, self.images, self.shard_rows = identity, images, shard_rows
-        self.folder = parent / f"{identity['point']}-{hashlib.sha256(_json(identity)).hexdigest()[:12]}"
+        self.folder = parent / f"{slug(identity['point'])}-{hashlib.sha256(_json(identity)).hexdigest()[:12]}"
 
     def ranges(self) -> list[range]:
         """Rows of each shard."""
@@ -33,13 +48,13 @@ class Part:
 
     def complete(self) -> bool:
         """Whether the manifest is there."""
-        return (self.folder / "manifest.json").is_file()
+        return (self.folder / MANIFEST).is_file()
 
     def missing(self) -> list[int]:
         """Shards that are not there.
 
         Raises:
-            ValueError: a shard of other features, or of another size, lies in one's place.
+            ValueError: a damaged shard, or one of other features or another size, lies in one's place.
         """
         if self.complete():
             return []
@@ -60,77 +75,92 @@ class Part:
             "shard_rows": self.shard_rows,
             "failures": failures,
         }
-        tensors = {"h_ND": h_ND.float().cpu().contiguous(), "row_N": row_N.cpu()}
+        stored_ND = h_ND.detach().cpu().to(DTYPES[self.identity["precision"]]).contiguous()
+        tensors = {"h_ND": stored_ND, "row_N": row_N.cpu()}
         # One metadata entry only: safetensors does not keep the order of several.
-        _publish(self.folder / _name(shard), save(tensors, {"featurelens": _json(header).decode()}))
+        storage.publish(self._path(shard), save(tensors, {"featurelens": _json(header).decode()}))
 
     def finish(self) -> None:
         """Publish the manifest.
 
         Raises:
             MissingFeatures: a shard is not there yet.
+            ValueError: as ``missing``.
         """
         if self.complete():
             return
         if missing := self.missing():
             raise MissingFeatures(f"{self.folder}: shards {missing} are not there yet")
-        shards, failures = [], []
-        for k, rows in enumerate(self.ranges()):
-            left_out = self._header(k)["failures"]
-            kept = len(rows) - len(left_out)
-            shards.append({"file": _name(k), "sha256": _sha256(self.folder / _name(k)), "rows": kept})
-            failures += left_out
-        manifest = {"identity": self.identity, "images": self.images, "shard_rows": self.shard_rows}
-        manifest |= {"shards": shards, "failures": failures}
-        _publish(self.folder / "manifest.json", _json(manifest, indent=1))
+        shards = range(len(self.ranges()))
+        manifest = self._listing([storage.sha256(self._path(k)) for k in shards])
+        storage.publish(self.folder / MANIFEST, _json(manifest, indent=1))
 
     def manifest(self) -> dict:
         """Read the manifest.
 
         Raises:
             MissingFeatures: there is none.
-            ValueError: it is that of other features.
+            ValueError: it is damaged, or that of other features.
         """
         if not self.complete():
             raise MissingFeatures(self._instead())
-        manifest = json.loads((self.folder / "manifest.json").read_bytes())
+        manifest = read_manifest(self.folder / MANIFEST)
         if manifest["identity"] != self.identity:
-            raise ValueError(f"{self.folder}: expected features of this identity, found those of another")
+            raise Damaged(f"{self.folder}: expected features of this identity, found those of another")
         return manifest
 
-    def verify(self) -> None:
-        """Compare every shard with the manifest.
+    def tensors(self, check: bool) -> Iterator[dict[str, torch.Tensor]]:
+        """``h_ND`` and ``row_N`` of each shard, memory-mapped in a folder.
+
+        Args:
+            check: compare each shard with the manifest before it is given.
 
         Raises:
             MissingFeatures: there is no manifest.
             ValueError: a shard was altered.
         """
-        for shard in self.manifest()["shards"]:
-            path, expected = self.folder / shard["file"], shard["sha256"]
-            found = _sha256(path) if path.is_file() else "no file"
-            if found != expected:
-                raise ValueError(f"{path}: expected sha256 {expected[:12]}…, found {found[:12]}…")
+        for k, shard in enumerate(self.manifest()["shards"]):
+            try:
+                read = storage.tensors(self._path(k), shard["sha256"] if check else None)
+            except FileNotFoundError as error:
+                raise Damaged(f"{self._path(k)}: expected a shard, found no file") from error
+            except ValueError as error:
+                raise Damaged(str(error)) from error
+            yield read
 
-    def tensor(self, name: str) -> torch.Tensor:
-        """``h_ND`` or ``row_N`` of all shards; memory-mapped where there is one."""
-        parts = []
-        for shard in self.manifest()["shards"]:
-            with safe_open(self.folder / shard["file"], "pt") as file:
-                parts.append(file.get_tensor(name))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    def problems(self) -> dict[Path, str]:
+        """Files that are not as they were written, each with one line that says so; reads every file."""
+        if not self.complete():
+            return _failing({self._path(k): partial(self._header, k) for k in range(len(self.ranges()))})
+        manifest = self.folder / MANIFEST
+        if bad := _failing({manifest: self.manifest}):
+            return bad
+        sha256 = [shard["sha256"] for shard in self.manifest()["shards"]]
+        bad = _failing(
+            {self._path(k): partial(_same, self._path(k), found) for k, found in enumerate(sha256)}
+        )
+        if not bad and (len(sha256) != len(self.ranges()) or self._listing(sha256) != self.manifest()):
+            bad = {manifest: f"{manifest}: expected what the shards say, found something else"}
+        return bad
+
+    def _listing(self, sha256: list[str]) -> dict:
+        """The manifest that belongs to the published shards, whose SHA-256 are these."""
+        shards, failures = [], []
+        for k, rows in enumerate(self.ranges()):
+            left_out = self._header(k)["failures"]
+            shards.append({"file": _name(k), "sha256": sha256[k], "rows": len(rows) - len(left_out)})
+            failures += left_out
+        manifest = {"identity": self.identity, "images": self.images, "shard_rows": self.shard_rows}
+        return manifest | {"shards": shards, "failures": failures}
 
     def _header(self, shard: int) -> dict | None:
         """Metadata of a published shard, after checking that it belongs here; None if it is not there."""
-        path = self.folder / _name(shard)
+        path = self._path(shard)
         if not path.is_file():
             return None
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads(file.metadata()["featurelens"])
-        except SafetensorError as error:
-            raise ValueError(f"{path}: expected a shard, found a damaged file ({error})") from error
+        header = read_header(path)
         if header["identity"] != self.identity:
-            raise ValueError(f"{path}: expected features of this identity, found those of another")
+            raise Damaged(f"{path}: expected features of this identity, found those of another")
         if header["shard_rows"] != self.shard_rows:
             raise ValueError(f"{path}: expected {self.shard_rows} rows a shard, found {header['shard_rows']}")
         return header
@@ -139,11 +169,76 @@ class Part:
         """Say what is there in place of features that are not."""
         wanted, point = self.identity, self.identity["point"]
         what = f"no features of {wanted['encoder']} on {wanted['images']} at {point!r} in the store"
-        for path in sorted(self.folder.parent.glob(f"{point}-*/manifest.json")):
-            found = json.loads(path.read_bytes())["identity"]
-            differ = [key for key in wanted if found.get(key) != wanted[key]]
-            return f"{what}: those there differ in {', '.join(differ)}"
+        differ = []
+        for path in self.folder.parent.glob(f"{slug(point)}-*/{MANIFEST}"):
+            with suppress(ValueError):
+                found = read_manifest(path)["identity"]
+                differ.append([key for key in wanted | found if found.get(key) != wanted.get(key)])
+        if nearest := min((keys for keys in differ if "point" not in keys), key=len, default=None):
+            return f"{what}: those there differ in {', '.join(nearest)}"
         return f"{what}: {'unfinished' if self.folder.is_dir() else 'not extracted'}, run extract"
+
+    def _path(self, shard: int) -> Path:
+        return self.folder / _name(shard)
+
+
+def slug(name: str) -> str:
+    """A name as part of a path: other characters than letters, digits and ``_.-`` become ``_``."""
+    made = re.sub(r"[^\w.-]+", "_", name)[:100]
+    return made if made.strip(".") else "_"
+
+
+def read_manifest(path: Path) -> dict:
+    """Read a manifest, and see that it has all that one has.
+
+    Raises:
+        ValueError: it has not, or is no JSON.
+    """
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Damaged(f"{path}: expected a manifest, found a damaged file ({error})") from error
+    shards = _has(path, manifest, ("images", "shard_rows", "failures", "shards", "identity"))["shards"]
+    for entry in [manifest["identity"], *shards]:
+        _has(path, entry, NAMES if entry is manifest["identity"] else ("file", "sha256", "rows"))
+    return manifest
+
+
+def read_header(path: Path) -> dict:
+    """Read what a shard says of itself.
+
+    Raises:
+        ValueError: a damaged file, or no shard.
+    """
+    try:
+        header = json.loads(storage.metadata(path).get("featurelens", "{}"))
+    except ValueError as error:
+        raise Damaged(str(error)) from error
+    _has(path, _has(path, header, ("identity", "shard", "shard_rows", "failures"))["identity"], NAMES)
+    return header
+
+
+def _has(path: Path, entry: object, keys: tuple[str, ...]) -> dict:
+    if not isinstance(entry, dict) or not set(keys) <= entry.keys():
+        raise Damaged(f"{path}: expected an entry with {', '.join(keys)}, found a damaged file")
+    return entry
+
+
+def _failing(checks: dict[Path, Callable[[], object]]) -> dict[Path, str]:
+    """The files whose check raises ValueError, with its text."""
+    bad = {}
+    for path, check in checks.items():
+        try:
+            check()
+        except ValueError as error:
+            bad[path] = str(error.args[0])
+    return bad
+
+
+def _same(path: Path, expected: str) -> None:
+    found = storage.sha256(path) if path.is_file() else "no file"
+    if found != expected:
+        raise Damaged(f"{path}: expected sha256 {expected[:12]}…, found {found[:12]}…")
 
 
 def _name(shard: int) -> str:
@@ -152,21 +247,3 @@ def _name(shard: int) -> str:
 
 def _json(value: object, indent: int | None = None) -> bytes:
     return json.dumps(value, sort_keys=True, indent=indent, ensure_ascii=False).encode()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _publish(path: Path, data: bytes) -> None:
-    """Let a file appear at once and whole, or not at all; one that is there stays."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

@@ -28,19 +28,23 @@ def at(place: str | Path) -> Path:
         from upath import UPath
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{place}: install featurelens[cluster] to use an address") from error
-    path = UPath(place)
-    return Path(path.path) if path.protocol in ("", "file", "local") else path
+    # Other processes write there too: what is there is asked anew each time, not looked up in an old listing.
+    path = UPath(place, use_listings_cache=False)
+    try:
+        return Path(path.path) if path.protocol in ("", "file", "local") else path.fs and path
+    except ImportError as error:
+        raise ModuleNotFoundError(f"{place}: {error}") from error
 
 
 def publish(path: Path, data: bytes) -> None:
     """Let a file appear at once and whole, or not at all; one that is there stays.
 
-    Object stores put objects whole; in a folder the file is written beside its place, then renamed.
+    Object stores put objects whole; in a folder the file is written beside its place, then linked there.
     """
     if path.exists():
         return
     if not isinstance(path, Path):
-        path.write_bytes(data)
+        path.fs.pipe_file(path.path, data)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
@@ -48,18 +52,30 @@ def publish(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        os.link(partial, path)  # unlike a rename, does not replace what another writer put there just now
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        os.replace(partial, path)
+        return
+    partial.unlink()
 
 
-def tensors(path: Path) -> dict[str, torch.Tensor]:
+def tensors(path: Path, expected: str | None = None) -> dict[str, torch.Tensor]:
     """Tensors of a safetensors file: memory-mapped in a folder, in memory from an address.
 
     Raises:
-        ValueError: a damaged file.
+        ValueError: a damaged file, or another SHA-256 than ``expected``.
     """
+    data = None if isinstance(path, Path) else path.read_bytes()
+    if expected:
+        found = sha256(path) if data is None else hashlib.sha256(data).hexdigest()
+        if found != expected:
+            raise ValueError(f"{path}: expected sha256 {expected[:12]}…, found {found[:12]}…")
     try:
-        if not isinstance(path, Path):
-            return load(path.read_bytes())
+        if data is not None:
+            return load(data)
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
@@ -76,10 +92,14 @@ def metadata(path: Path) -> dict[str, str]:
         if isinstance(path, Path):
             with safe_open(path, "pt") as file:
                 return file.metadata() or {}
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            return json.loads(file.read(size)).get("__metadata__", {})
-    except (SafetensorError, ValueError) as error:
+        # Three small requests in place of the whole file.
+        size, head = path.stat().st_size, int.from_bytes(path.fs.cat_file(path.path, 0, 8), "little")
+        header = json.loads(path.fs.cat_file(path.path, 8, 8 + head) if head < size else b"")
+        found = header.pop("__metadata__", {})
+        if size != 8 + head + max((entry["data_offsets"][1] for entry in header.values()), default=0):
+            raise ValueError("its length is not what its header says")
+        return found
+    except (SafetensorError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: expected tensors, found a damaged file ({error})") from error
 
 
