@@ -164,7 +164,7 @@ for row in full.to_dict("records"):
 # :::
 
 # %% tags=["hide-input"]
-spread = robustness.score(robustness.pairs(accuracy, "val").query("acc_shift > 0"), testbed.fits(accuracy))
+spread = robustness.score(robustness.with_logit(robustness.pairs(accuracy, "val")), testbed.fits(accuracy))
 spread = spread[spread["kind"] == "baseline"]
 r2 = full.set_index("shift").loc[["v2", "rendition", "sketch", "objectnet"], "R2"]
 book.record(
@@ -193,7 +193,7 @@ Markdown(
 # %% mystnb={"figure": {"name": "fig-robustness-scatter", "caption": "Accuracy under five shifts against accuracy on ImageNet, on logit axes. The line is fitted to the grey baselines alone; the band is the middle 95 % of 1,000 resamples of them. Models below 20 % on ImageNet are in the table further down, not here."}, "image": {"alt": "Five scatter plots with logit axes. In each, zero-shot CLIP models form a band of their own, clearly above the line of baseline models: a little above for ImageNet-V2, and far above for ImageNet-R, Sketch, ObjectNet and ImageNet-A. Supervised models lie on the line; finetuned CLIP models lie between the two on R and Sketch and on the line for V2 and A."}}
 lines = testbed.fits(accuracy)
 shifts = {shift: testbed.LABELS[shift] for shift in testbed.SHIFTS}
-paired = robustness.pairs(accuracy, "val").query("acc_shift > 0")
+paired = robustness.with_logit(robustness.pairs(accuracy, "val"))
 drawn = paired[(paired["kind"] != "intervention") & (paired["acc_in"] > 0.2)]
 figures.scatter(drawn, lines, shifts, "accuracy on ImageNet")
 
@@ -702,11 +702,8 @@ Markdown(results.caption(stored))
 # %%
 mini = results.bare(stored)
 every = robustness.pairs(mini, "base-val")
-inside_unit = every["acc_shift"].between(0, 1, inclusive="neither") & every["acc_in"].between(
-    0, 1, inclusive="neither"
-)
-mini_pairs = every[inside_unit]
-left_out = ", ".join(f"`{row.model}` on {row.shift}" for row in every[~inside_unit].itertuples())
+mini_pairs = robustness.with_logit(every)
+left_out = ", ".join(f"`{row.model}` on {row.shift}" for row in every.drop(mini_pairs.index).itertuples())
 mini_base = mini_pairs[mini_pairs["kind"] == "baseline"]
 mini_lines = {
     shift: robustness.fit_baseline(rows["acc_in"], rows["acc_shift"])

@@ -239,3 +239,41 @@ def test_another_published_head_of_another_family_has_no_outliers():
         pytest.skip(f"needs a mirror folder or the network: {why}")
     row = privileged.described(w_CD)
     assert row["has_outliers"] is False and row["overlap"] < 0.1
+
+
+# What the most important direction is
+
+
+def test_a_signature_is_its_formulas():
+    w_CD, h_ND = gaussian(12, 32) + 0.3, gaussian(200, 32, 1)
+    h_ND += 3 * torch.linalg.svd(w_CD, full_matrices=False).Vh[2]
+    h_ND[:, 5] += 6
+    row = privileged.signature(w_CD, h_ND)
+    w, h = w_CD.double().numpy(), h_ND.double().numpy()
+    for prefix, matrix in (
+        ("", w),
+        ("centred_", w - w.mean(0)),
+        ("random_", kernels.random_head(w_CD, 0).double().numpy()),
+    ):
+        u, s, v = np.linalg.svd(matrix, full_matrices=False)
+        i = s / s.sum() * np.abs(cosine_similarity(h, v)).mean(0)
+        assert row[f"{prefix}top_share"] == pytest.approx(i.max() / i.sum(), rel=1e-5), prefix
+        assert row[f"{prefix}effective"] == pytest.approx(np.exp(entropy(i)), rel=1e-5)
+        assert row[f"{prefix}kurtosis"] == pytest.approx(kurtosis(i, fisher=False), rel=1e-4)
+        if not prefix:
+            assert i.argmax() > 0, "the case must tell importance from strength"
+            assert row["overlap"] == pytest.approx(v[i.argmax(), 5] ** 2, rel=1e-4)
+            assert row["sameness"] == pytest.approx(u[:, i.argmax()].sum() ** 2 / 12, rel=1e-4)
+    assert row["mean_length"] == pytest.approx(np.linalg.norm(w.mean(0)) / np.linalg.norm(w, axis=1).mean())
+
+
+def test_a_rotation_leaves_importances_alone_and_removes_the_overlap():
+    w_CD, h_ND = gaussian(12, 64), gaussian(200, 64, 1)
+    w_CD[:, 5] += 20
+    h_ND[:, 5] += 20
+    row = privileged.signature(w_CD, h_ND)
+    for name in ("top_share", "effective", "kurtosis"):
+        assert row[f"rotated_{name}"] == pytest.approx(row[name], rel=1e-4)
+    assert row["overlap"] > 0.95 and row["rotated_overlap"] < 0.2
+    assert row["sameness"] > 0.95 and row["top_share"] > 0.6 > row["centred_top_share"]
+    assert row["random_top_share"] < 0.4

@@ -163,3 +163,8 @@ def test_clopper_pearson_equals_scipys_exact_interval(n, data):
 def test_clopper_pearson_refuses_impossible_counts(k, n):
     with pytest.raises(ValueError, match="expected 0 <= correct <= n"):
         robustness.clopper_pearson(k, n)
+
+
+def test_accuracies_of_0_and_1_have_no_logit():
+    paired = pd.DataFrame({"acc_in": [0.5, 0.0, 1.0, 0.5, 0.5], "acc_shift": [0.2, 0.2, 0.2, 0.0, 1.0]})
+    assert robustness.with_logit(paired).index.tolist() == [0]

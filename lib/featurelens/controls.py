@@ -22,7 +22,7 @@ def effective_robustness() -> pd.DataFrame:
         Unreachable: the table of chapter 1 is not there.
     """
     accuracy = results.bare(results.read("01-accuracy", "published"))
-    paired = robustness.pairs(accuracy, "val").query("acc_shift > 0")
+    paired = robustness.with_logit(robustness.pairs(accuracy, "val"))
     scored = robustness.score(paired, testbed.fits(accuracy))
     wide = scored.pivot_table("er", ["model", "kind", "data", "regime", "acc_in"], "shift")[list(SHIFTS)]
     wide = wide.dropna().assign(er=lambda table: table.mean(axis=1))

@@ -75,6 +75,34 @@ def described(w_CD: torch.Tensor) -> dict[str, float | int | str]:
     }
 
 
+def signature(w_CD: torch.Tensor, h_ND: torch.Tensor) -> dict[str, float]:
+    """Return concentration of importances and what the most important direction is.
+
+    ``centred_…`` is the head minus its mean row, ``random_…`` a Gaussian head, for the same features;
+    ``mean_length`` the length of the mean row in mean row lengths; ``sameness`` and ``overlap`` (with
+    :func:`featurelens.pruning.outliers` of the features) are those of the most important direction,
+    ``rotated_overlap`` the latter after one rotation of head and features.
+    """
+    variants = {
+        "": (w_CD, h_ND),
+        "centred_": (w_CD - w_CD.mean(0), h_ND),
+        "random_": (kernels.random_head(w_CD, seed=0), h_ND),
+        "rotated_": (kernels.random_rotation(w_CD, seed=0), kernels.random_rotation(h_ND, seed=0)),
+    }
+    row, first, coordinates = {}, {}, pruning.outliers(h_ND)
+    for prefix, (matrix_CD, features_ND) in variants.items():
+        own = kernels.directions(matrix_CD)
+        i_K = kernels.importance(own, features_ND)
+        first[prefix] = (own, int(i_K.argmax()))
+        row |= {f"{prefix}{key}": value for key, value in kernels.concentration(i_K)._asdict().items()}
+    for prefix in ("", "rotated_"):
+        own, k = first[prefix]
+        row[f"{prefix}overlap"] = kernels.overlap(own, coordinates)[k].item()
+    own, k = first[""]
+    row["mean_length"] = (w_CD.mean(0).norm() / w_CD.norm(dim=1).mean()).item()
+    return row | {"sameness": sameness(own.u_CK[:, k])}
+
+
 def head_table() -> pd.DataFrame:
     """Return :func:`described` for every published and every learned head.
 

@@ -160,6 +160,12 @@ def pairs(accuracy: pd.DataFrame, base: str) -> pd.DataFrame:
     return shifted.join(acc_in, on="model", how="inner").reset_index(drop=True)
 
 
+def with_logit(paired: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ``paired`` whose accuracies both lie between 0 and 1: others have no logit."""
+    both = paired[["acc_in", "acc_shift"]]
+    return paired[(both > 0).all(axis=1) & (both < 1).all(axis=1)]
+
+
 def score(paired: pd.DataFrame, fits: dict[str, Fit]) -> pd.DataFrame:
     """Add ``er`` (percentage points) and ``extrapolated`` to the shifts of ``paired`` that have a fit.
 

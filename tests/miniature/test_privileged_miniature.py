@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import logit
-from scipy.stats import entropy, kurtosis
-from sklearn.metrics.pairwise import cosine_similarity
 
-from featurelens import extract, heads, imagesets, kernels, outliers, pruning, robustness, zoo
+from featurelens import extract, heads, imagesets, outliers, pruning, robustness, zoo
+from featurelens import privileged as all_heads
 from featurelens.miniature import checkpoints, evaluate, privileged
 
 TRAINED, UNTRAINED, SHIFT = "clip-web-resnet-s0", "random-init-resnet-s0", "sketch"
@@ -59,44 +58,6 @@ def test_networks_without_a_logit_are_left_out_of_the_line(tmp_path, monkeypatch
     assert privileged.baseline_fits() == {"x": robustness.fit_baseline(base[:4], shift[:4])}
 
 
-# What the most important direction is
-
-
-def test_a_signature_is_its_formulas():
-    w_CD, h_ND = gaussian(12, 32) + 0.3, gaussian(200, 32, 1)
-    h_ND += 3 * torch.linalg.svd(w_CD, full_matrices=False).Vh[2]
-    h_ND[:, 5] += 6
-    row = privileged.signature(w_CD, h_ND)
-    w, h = w_CD.double().numpy(), h_ND.double().numpy()
-    for prefix, matrix in (
-        ("", w),
-        ("centred_", w - w.mean(0)),
-        ("random_", kernels.random_head(w_CD, 0).double().numpy()),
-    ):
-        u, s, v = np.linalg.svd(matrix, full_matrices=False)
-        i = s / s.sum() * np.abs(cosine_similarity(h, v)).mean(0)
-        assert row[f"{prefix}top_share"] == pytest.approx(i.max() / i.sum(), rel=1e-5), prefix
-        assert row[f"{prefix}effective"] == pytest.approx(np.exp(entropy(i)), rel=1e-5)
-        assert row[f"{prefix}kurtosis"] == pytest.approx(kurtosis(i, fisher=False), rel=1e-4)
-        if not prefix:
-            assert i.argmax() > 0, "the case must tell importance from strength"
-            assert row["overlap"] == pytest.approx(v[i.argmax(), 5] ** 2, rel=1e-4)
-            assert row["sameness"] == pytest.approx(u[:, i.argmax()].sum() ** 2 / 12, rel=1e-4)
-    assert row["mean_length"] == pytest.approx(np.linalg.norm(w.mean(0)) / np.linalg.norm(w, axis=1).mean())
-
-
-def test_a_rotation_leaves_importances_alone_and_removes_the_overlap():
-    w_CD, h_ND = gaussian(12, 64), gaussian(200, 64, 1)
-    w_CD[:, 5] += 20
-    h_ND[:, 5] += 20
-    row = privileged.signature(w_CD, h_ND)
-    for name in ("top_share", "effective", "kurtosis"):
-        assert row[f"rotated_{name}"] == pytest.approx(row[name], rel=1e-4)
-    assert row["overlap"] > 0.95 and row["rotated_overlap"] < 0.2
-    assert row["sameness"] > 0.95 and row["top_share"] > 0.6 > row["centred_top_share"]
-    assert row["random_top_share"] < 0.4
-
-
 # Shipped networks
 
 
@@ -127,7 +88,7 @@ def test_signatures_of_networks_survive_a_rotation_but_for_the_axes(two):
     for name in ("top_share", "effective", "kurtosis"):
         np.testing.assert_allclose(table[f"rotated_{name}"], table[name], rtol=1e-4)
     head, found = privileged.head_and_features(TRAINED, ("base-val",))
-    expected = privileged.signature(head.w_CD, found["base-val"].h_ND)
+    expected = all_heads.signature(head.w_CD, found["base-val"].h_ND)
     assert table.loc[TRAINED, list(expected)].to_dict() == pytest.approx(expected)
     assert outliers.summary(found["base-val"].h_ND)["outliers"] == "none", "so overlap asks for the largest"
 

@@ -48,9 +48,7 @@ def _read(name: str) -> pd.DataFrame:
 def _robustness() -> pd.DataFrame:
     accuracy = _read("01-miniature-accuracy")
     paired = robustness.pairs(accuracy[accuracy["kind"] == "zoo"], "base-val")
-    both = paired[["acc_in", "acc_shift"]]
-    inside = both.gt(0).all(axis=1) & both.lt(1).all(axis=1)  # others have no logit
-    scored = robustness.score(paired[inside], privileged.baseline_fits())
+    scored = robustness.score(robustness.with_logit(paired), privileged.baseline_fits())
     wide = scored.pivot_table("er", [*KEY, "acc_in"], "shift", sort=False)[list(sets.SHIFTS)]
     wide = wide.add_prefix("er_").assign(er=wide.mean(axis=1))
     return wide.rename_axis(columns=None).reset_index().rename(columns={"acc_in": "accuracy"})

@@ -20,10 +20,7 @@ ER_ORDERS = ("importance", "centred", "random")
 def baseline_fits() -> dict[str, robustness.BaselineFit]:
     """Return the baseline of each shift, fitted to the networks of the baseline line."""
     pairs = robustness.pairs(pd.read_csv(stamps.read(evaluate.baselines_path())), BASE)
-    has_logit = pairs[["acc_in", "acc_shift"]].gt(0).all(axis=1) & pairs[["acc_in", "acc_shift"]].lt(1).all(
-        axis=1
-    )
-    lines = pairs[has_logit].groupby("shift", sort=False)
+    lines = robustness.with_logit(pairs).groupby("shift", sort=False)
     return {shift: robustness.fit_baseline(rows["acc_in"], rows["acc_shift"]) for shift, rows in lines}
 
 
@@ -44,40 +41,13 @@ def head_and_features(name: str, image_sets: tuple[str, ...]) -> tuple[LinearHea
     return head, {image_set: Labelled(f.h_ND, f.y_N) for image_set, f in found.items()}
 
 
-def signature(w_CD: torch.Tensor, h_ND: torch.Tensor) -> dict[str, float]:
-    """Return concentration of importances and what the most important direction is.
-
-    ``centred_…`` is the head minus its mean row, ``random_…`` a Gaussian head, for the same features;
-    ``mean_length`` the length of the mean row in mean row lengths; ``sameness`` and ``overlap`` (with
-    :func:`featurelens.pruning.outliers` of the features) are those of the most important direction,
-    ``rotated_overlap`` the latter after one rotation of head and features.
-    """
-    variants = {
-        "": (w_CD, h_ND),
-        "centred_": (w_CD - w_CD.mean(0), h_ND),
-        "random_": (kernels.random_head(w_CD, seed=0), h_ND),
-        "rotated_": (kernels.random_rotation(w_CD, seed=0), kernels.random_rotation(h_ND, seed=0)),
-    }
-    row, first, coordinates = {}, {}, pruning.outliers(h_ND)
-    for prefix, (matrix_CD, features_ND) in variants.items():
-        own = kernels.directions(matrix_CD)
-        i_K = kernels.importance(own, features_ND)
-        first[prefix] = (own, int(i_K.argmax()))
-        row |= {f"{prefix}{key}": value for key, value in kernels.concentration(i_K)._asdict().items()}
-    for prefix in ("", "rotated_"):
-        own, k = first[prefix]
-        row[f"{prefix}overlap"] = kernels.overlap(own, coordinates)[k].item()
-    own, k = first[""]
-    row["mean_length"] = (w_CD.mean(0).norm() / w_CD.norm(dim=1).mean()).item()
-    return row | {"sameness": privileged.sameness(own.u_CK[:, k])}
-
-
 def signature_table(names: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return :func:`signature` of networks on ``base-val``; by default those of the compared regimes."""
+    """Return ``privileged.signature`` of networks on ``base-val``; by default those of the compared regimes."""
     rows = []
     for name in names or checkpoints.names():
         head, found = head_and_features(name, (BASE,))
-        rows.append({**_identity(name), "point": head.point, **signature(head.w_CD, found[BASE].h_ND)})
+        measured = privileged.signature(head.w_CD, found[BASE].h_ND)
+        rows.append({**_identity(name), "point": head.point, **measured})
     return pd.DataFrame(rows)
 
 
