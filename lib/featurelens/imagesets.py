@@ -1,8 +1,9 @@
 """Which image sets exist, and one way to load any of them.
 
 ``miniature/…`` are rendered; the rows of ``tables/imagesets.csv`` are read from ``<name>.tar`` in the
-folder ``FEATURELENS_IMAGES``; any folder or ``.tar`` of pictures is loaded by its path. Pictures are
-opened one by one, by several threads or worker processes if need be, and always given as RGB.
+folder ``FEATURELENS_IMAGES``; ``val v2 r sketch a objectnet`` are tars in a folder there, or come from the
+hub; any folder or ``.tar`` of pictures, or folder in CLIP-benchmark's layout, is loaded by its path. Pictures
+are opened one by one, by several threads or worker processes if need be, and always given as RGB.
 """
 
 import csv
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from featurelens import checks, files, labels
+from featurelens import checks, files, hub_imagesets, labels, subsets, tar_shards
 from featurelens.scales import Unreachable
 
 TABLE = Path(__file__).parent / "tables" / "imagesets.csv"
@@ -65,28 +66,52 @@ class ImageSet:
 
 
 def names() -> list[str]:
-    """Names of the miniature's image sets and of the table's; folders and tars are loaded by path."""
-    return [*(f"miniature/{name}" for name in _miniature().names()), *_table()]
+    """Names of the miniature's image sets and of the tables'; folders and tars are loaded by path.
+
+    Nothing is downloaded to list them.
+    """
+    return [*(f"miniature/{name}" for name in _miniature().names()), *_table(), *hub_imagesets.table()]
+
+
+def expected(name: str) -> int:
+    """How many pictures a set from the hub should have; ``len`` of what was loaded may differ.
+
+    Raises:
+        UnknownNameError: no set from the hub.
+    """
+    table = hub_imagesets.table()
+    return int(table[checks.known("image set from the hub", name, table)]["images"])
 
 
 def load(name: str | Path) -> ImageSet:
     """Load an image set by name, or the pictures of a folder or tar by path.
 
-    A folder whose pictures all lie in sub-folders has these as its classes; sub-folders that are all
-    integers are sorted as integers. Any other folder has no labels. A tar is read like a folder.
+    A set of the hub is downloaded if it is not here. A name comes before a path: ``./val`` is the folder.
+
+    A folder in CLIP-benchmark's layout (``test/nshards.txt``), or one of its splits, has the labels and
+    classes that lie in it: :mod:`featurelens.tar_shards`. Another folder whose pictures all lie in
+    sub-folders has these as its classes; sub-folders that are all integers are sorted as integers. Any other
+    folder has no labels. A tar is read like a folder.
 
     Raises:
         UnknownNameError: no such image set.
-        Unreachable: a named set that is not on this machine.
-        FileNotFoundError, ValueError: no folder or tar there, no pictures in it, or another tar than listed.
+        Unreachable: a named set that is not on this machine and cannot be downloaded.
+        FileNotFoundError, ValueError: no folder or tar there, no pictures in it, another tar than listed, or
+            tars or class names that do not fit together.
     """
     name = str(name)
     if name in _table():
         return _packed(name, **_table()[name])
+    if name in hub_imagesets.table():
+        images = _in_tars(hub_imagesets.folder(name), name)
+        subsets.fit(name, images.classes)
+        return images
     if name.startswith("miniature/"):
         checks.known("image set", name, names())
         return _rendered(name)
     path = Path(name).expanduser()
+    if path.is_dir() and (split := tar_shards.split_of(path)):
+        return _in_tars(split)
     if path.exists():
         return _labelled(path.stem if path.is_file() else path.resolve().name, files.listed(path), "folder")
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix == ".tar":
@@ -141,3 +166,11 @@ def _labelled(name: str, listed: files.Files, rule: str, sha256: str | None = No
     identity = {"images": name, "count": str(len(listed.keys)), "sha256": sha256 or listed.sha256()}
     y_N = None if y is None else torch.tensor(y)
     return ImageSet(name, listed.keys, classes, y_N, identity, listed.picture, attributes, mask)
+
+
+def _in_tars(split: Path, name: str | None = None) -> ImageSet:
+    """Open a split in CLIP-benchmark's layout."""
+    samples = tar_shards.read(split)
+    name, listed = name or samples.name, samples.files
+    identity = {"images": name, "count": str(len(listed.keys)), "sha256": listed.sha256()}
+    return ImageSet(name, listed.keys, samples.classes, torch.tensor(samples.y), identity, listed.picture)
