@@ -1,10 +1,12 @@
 """Pages of the book: each ``chapters/NN-name.py`` and its notebook ``book/NN-name.ipynb`` with outputs.
 
 The chapter is the only file an author edits. Its notebook is the same cells, the outputs of the last run,
-and a stamp: what the run was made from. A page is stale when its stamp no longer fits the files.
+a set-up cell for Colab, and a stamp: what the run was made from. A page is stale when its stamp no longer
+fits the files.
 """
 
 import os
+import re
 import tempfile
 import time
 from dataclasses import dataclass
@@ -12,10 +14,11 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from featurelens import atomic, stamps
+from featurelens import atomic, colab, stamps
 from featurelens.checks import known
 
 KERNEL = {
@@ -109,6 +112,7 @@ def refresh(page: Page, scale: str) -> float:
     notebook.metadata = nbformat.from_dict(KERNEL)
     stamp = {"code": code, "data": data, "scale": scale, "seconds": seconds}
     _stamp(notebook, stamp | stamps.here() | {"versions": stamps.versions()})
+    _set_up(notebook, page.name)
     text = _text(notebook)
     for folder in (stamps.root(), tempfile.gettempdir(), Path.home()):
         if f"{folder}/" in text:
@@ -165,7 +169,45 @@ def _paired(page: Page) -> nbformat.NotebookNode:
             cell.outputs, cell.execution_count = was.outputs, was.execution_count
     if stamp := stored.metadata.get("featurelens"):
         _stamp(notebook, stamp)
+    _set_up(notebook, page.name)
     return notebook
+
+
+def _set_up(notebook: nbformat.NotebookNode, name: str) -> None:
+    """Put the set-up cell before the first code cell, for the commit of the stamp; it keeps no output.
+
+    It runs like any other cell, but what it prints of this machine, the stamp says for good.
+    """
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "setup"]
+    first = next((n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"), None)
+    if first is None:
+        return
+    commit = notebook.metadata.get("featurelens", {}).get("commit", "")
+    # Neither "unknown" nor a commit with changes on top of it is anything to check out.
+    commit = commit if re.fullmatch("[0-9a-f]+", commit) else ""
+    prompts = {"code_prompt_show": "Set-up for Colab", "code_prompt_hide": "Set-up for Colab"}
+    cell = nbformat.v4.new_code_cell(
+        colab.cell(name, commit, _repository()),
+        id="setup",
+        metadata={"mystnb": prompts, "tags": ["hide-input", "setup"]},
+    )
+    notebook.cells.insert(first, cell)
+
+
+def _repository() -> str:
+    """Address of the repository by ``CITATION.cff``; empty when it names none.
+
+    Not the git remote: a clone of a clone would then write other notebooks.
+
+    Raises:
+        ValueError: what it names is no address that everyone can clone.
+    """
+    file = stamps.root() / "CITATION.cff"
+    cited = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    found = cited.get("repository-code", "")
+    if found and not found.startswith("https://"):
+        raise ValueError(f"CITATION.cff: repository-code: expected an https address, found {found!r}")
+    return found
 
 
 def _stamp(notebook: nbformat.NotebookNode, stamp: dict) -> None:
