@@ -28,14 +28,14 @@ _CELL = """\
 import importlib.util, os, subprocess, sys
 
 if not (found := importlib.util.find_spec("featurelens")):
-    url = os.environ.get("FEATURELENS_REPOSITORY") or {repository!r}
+    url = os.environ.get("FEATURELENS_REPOSITORY") or {repository}
     url or sys.exit("Set os.environ['FEATURELENS_REPOSITORY'] to the address of the book's repository.")
     if not os.path.isdir("featurelens-book"):
         subprocess.run(["git", "clone", "-q", "--filter=blob:none", url, "featurelens-book"], check=True)
     sys.path.insert(0, os.path.abspath("featurelens-book/lib"))
 from featurelens import colab
 
-print(colab.machine() if found else colab.prepare("featurelens-book", {commit!r}, {page!r}))"""
+print(colab.machine() if found else colab.prepare("featurelens-book", {commit}, {page}))"""
 
 
 def cell(page: str, commit: str, repository: str) -> str:
@@ -46,7 +46,8 @@ def cell(page: str, commit: str, repository: str) -> str:
         commit: what the page was executed at; empty for the newest of the repository's branch.
         repository: web address to clone; empty when readers have to set ``FEATURELENS_REPOSITORY``.
     """
-    return _CELL.format(page=page, commit=commit, repository=repository)
+    given = {"page": page, "commit": commit, "repository": repository}
+    return _CELL.format_map({name: json.dumps(value) for name, value in given.items()})
 
 
 def prepare(clone: str, commit: str, page: str) -> str:
