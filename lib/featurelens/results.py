@@ -49,6 +49,22 @@ def table(name: str, scale: str, compute: Callable[[], pd.DataFrame], source: st
     return _kept(name, scale, frame.assign(**facts))
 
 
+def keep(name: str, scale: str, frame: pd.DataFrame, source: str, seconds: float, by: str) -> pd.DataFrame:
+    """Store a table that was computed outside a page; return what is now stored.
+
+    Rows of the stored table whose ``by`` is not in ``frame`` stay, with the provenance they have.
+
+    Raises:
+        ValueError: as :func:`table`.
+    """
+    facts = dict(zip(PROVENANCE, (scale, source, *stamps.here().values(), round(seconds, 2)), strict=True))
+    frame = _valid(frame, name).assign(**facts)
+    if (path := _find(name, scale)) is not None:
+        stored = _load(path)
+        frame = pd.concat([stored[~stored[by].isin(frame[by])], frame], ignore_index=True)
+    return _kept(name, scale, frame)
+
+
 def read(name: str, scale: str) -> pd.DataFrame:
     """Stored table ``name`` at ``scale``.
 
