@@ -67,8 +67,8 @@ def test_at_an_address_metadata_comes_without_the_tensors(tmp_path, monkeypatch)
     read = []
     cat_file = type(path.fs).cat_file
 
-    def counted(self, *arguments):
-        read.append(len(data := cat_file(self, *arguments)))
+    def counted(self, *arguments, **options):
+        read.append(len(data := cat_file(self, *arguments, **options)))
         return data
 
     monkeypatch.setattr(type(path.fs), "cat_file", counted)

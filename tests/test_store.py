@@ -323,9 +323,10 @@ def test_what_is_there_instead_is_of_the_same_point_and_the_nearest(root):
 
 BROKEN = [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"identity": {}}']
 WHOLE = b'{"images": 1, "shard_rows": 1, "failures": [], "identity": {}, "shards": [1]}'
+TYPES = b'{"images": "1", "shard_rows": 0, "failures": 3, "identity": {}, "shards": []}'
 
 
-@pytest.mark.parametrize("data", [*BROKEN, WHOLE])
+@pytest.mark.parametrize("data", [*BROKEN, WHOLE, TYPES])
 def test_a_manifest_that_is_none_is_one_line(root, data):
     folder = extracted(root).part(ENCODER, IMAGES).folder
     (folder / "manifest.json").write_bytes(data)

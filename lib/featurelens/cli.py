@@ -10,6 +10,7 @@ import typer
 from featurelens import scales
 from featurelens.checks import UnknownNameError
 from featurelens.cli_recipes import recipe
+from featurelens.cli_store import store
 
 EXPECTED = (
     UnknownNameError,
@@ -40,6 +41,7 @@ app.add_typer(book, name="book")
 miniature = typer.Typer(no_args_is_help=True, help="The miniature's networks.")
 app.add_typer(miniature, name="miniature")
 app.add_typer(recipe, name="recipe")
+app.add_typer(store, name="store")
 
 Names = Annotated[list[str] | None, typer.Argument(help="Chapters, by file stem; default: all.")]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Only whether notebooks are in step.")]

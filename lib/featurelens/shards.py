@@ -18,7 +18,11 @@ from featurelens import storage
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 MANIFEST = "manifest.json"
-NAMES = ("encoder", "images", "point", "precision")
+# What a manifest, an entry of it, a shard's header and an identity have at least.
+LISTING = {"images": int, "shard_rows": int, "failures": list, "shards": list, "identity": dict}
+ENTRY = {"file": str, "sha256": str, "rows": int}
+HEADER = {"shard": int, "shard_rows": int, "failures": list, "identity": dict}
+NAMES = dict.fromkeys(("encoder", "images", "count", "point", "precision"), str)
 
 
 class MissingFeatures(LookupError):
@@ -131,14 +135,12 @@ class Part:
     def problems(self) -> dict[Path, str]:
         """Files that are not as they were written, each with one line that says so; reads every file."""
         if not self.complete():
-            return _failing({self._path(k): partial(self._header, k) for k in range(len(self.ranges()))})
+            return failing({self._path(k): partial(self._header, k) for k in range(len(self.ranges()))})
         manifest = self.folder / MANIFEST
-        if bad := _failing({manifest: self.manifest}):
+        if bad := failing({manifest: self.manifest}):
             return bad
         sha256 = [shard["sha256"] for shard in self.manifest()["shards"]]
-        bad = _failing(
-            {self._path(k): partial(_same, self._path(k), found) for k, found in enumerate(sha256)}
-        )
+        bad = failing({self._path(k): partial(_same, self._path(k), found) for k, found in enumerate(sha256)})
         if not bad and (len(sha256) != len(self.ranges()) or self._listing(sha256) != self.manifest()):
             bad = {manifest: f"{manifest}: expected what the shards say, found something else"}
         return bad
@@ -198,9 +200,9 @@ def read_manifest(path: Path) -> dict:
         manifest = json.loads(path.read_bytes())
     except ValueError as error:
         raise Damaged(f"{path}: expected a manifest, found a damaged file ({error})") from error
-    shards = _has(path, manifest, ("images", "shard_rows", "failures", "shards", "identity"))["shards"]
-    for entry in [manifest["identity"], *shards]:
-        _has(path, entry, NAMES if entry is manifest["identity"] else ("file", "sha256", "rows"))
+    for entry in _has(path, manifest, LISTING)["shards"]:
+        _has(path, entry, ENTRY)
+    _has(path, manifest["identity"], NAMES)
     return manifest
 
 
@@ -214,18 +216,22 @@ def read_header(path: Path) -> dict:
         header = json.loads(storage.metadata(path).get("featurelens", "{}"))
     except ValueError as error:
         raise Damaged(str(error)) from error
-    _has(path, _has(path, header, ("identity", "shard", "shard_rows", "failures"))["identity"], NAMES)
+    _has(path, _has(path, header, HEADER)["identity"], NAMES)
     return header
 
 
-def _has(path: Path, entry: object, keys: tuple[str, ...]) -> dict:
-    if not isinstance(entry, dict) or not set(keys) <= entry.keys():
-        raise Damaged(f"{path}: expected an entry with {', '.join(keys)}, found a damaged file")
-    return entry
+def _has(path: Path, entry: object, types: dict[str, type]) -> dict:
+    found = entry if isinstance(entry, dict) else {}
+    if (
+        not all(isinstance(found.get(key), kind) for key, kind in types.items())
+        or found.get("shard_rows") == 0
+    ):
+        raise Damaged(f"{path}: expected an entry with {', '.join(types)}, found a damaged file")
+    return found
 
 
-def _failing(checks: dict[Path, Callable[[], object]]) -> dict[Path, str]:
-    """The files whose check raises ValueError, with its text."""
+def failing(checks: dict[Path, Callable[[], object]]) -> dict[Path, str]:
+    """The files whose check raises ValueError, with its text (without the advice)."""
     bad = {}
     for path, check in checks.items():
         try:
@@ -236,8 +242,9 @@ def _failing(checks: dict[Path, Callable[[], object]]) -> dict[Path, str]:
 
 
 def _same(path: Path, expected: str) -> None:
-    found = storage.sha256(path) if path.is_file() else "no file"
-    if found != expected:
+    if not path.is_file():
+        raise Damaged(f"{path}: expected a shard, found no file")
+    if (found := storage.sha256(path)) != expected:
         raise Damaged(f"{path}: expected sha256 {expected[:12]}…, found {found[:12]}…")
 
 

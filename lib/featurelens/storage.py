@@ -92,9 +92,11 @@ def metadata(path: Path) -> dict[str, str]:
         if isinstance(path, Path):
             with safe_open(path, "pt") as file:
                 return file.metadata() or {}
-        # Three small requests in place of the whole file.
-        size, head = path.stat().st_size, int.from_bytes(path.fs.cat_file(path.path, 0, 8), "little")
-        header = json.loads(path.fs.cat_file(path.path, 8, 8 + head) if head < size else b"")
+        # Two small requests in place of the whole file.
+        if (size := path.stat().st_size) < 8:
+            raise ValueError(f"{size} bytes")
+        head = int.from_bytes(path.fs.cat_file(path.path, start=0, end=8), "little")
+        header = json.loads(path.fs.cat_file(path.path, start=8, end=8 + head) if head < size else b"")
         found = header.pop("__metadata__", {})
         if size != 8 + head + max((entry["data_offsets"][1] for entry in header.values()), default=0):
             raise ValueError("its length is not what its header says")
