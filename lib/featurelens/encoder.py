@@ -1,18 +1,30 @@
 """An image encoder as the rest of the library sees it: preprocessing, features at named points, identity."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
+from typing import Protocol
 
 import torch
 from torch import nn
 
 from featurelens import preprocess
+from featurelens.compute import PLAIN, Compute, tuned
 from featurelens.heads import LinearHead
+from featurelens.layers import Layers, by_point
 
 POINTS = ("pre", "joint")
 PACKAGES = ("torch", "torchvision", "timm", "pillow")
+
+
+class TextSide(Protocol):
+    """The text side of a CLIP-like encoder: what its heads depend on, and how they are made (``w_CD``)."""
+
+    identity: dict[str, str]
+
+    def head(self, names: Sequence[str], templates: Sequence[str]) -> torch.Tensor:
+        """Zero-shot head of these classes in these templates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +35,13 @@ class Encoder:
         name: its name in the zoo, or the class of your module.
         preprocess: picture -> 3 x H x W float tensor.
         dims: features per point: ``pre`` (before the projection, or penultimate) and, for CLIP-like
-            encoders, ``joint`` (after the projection, not normalised).
+            encoders, ``joint`` (after the projection, not normalised); layers that were asked for by name.
         head: the linear head that belongs to the encoder, if it has one, and the point it reads.
-        identity: what its features depend on: name, weights, architecture, preprocessing, versions.
+        identity: what its features depend on: name, weights, architecture, preprocessing, versions; how it
+            is computed, if not in the plain way. Further layers do not change it.
         module: the network, in evaluation mode.
+        compute: how it is computed.
+        text: the text side of a CLIP-like encoder, for zero-shot heads; None for others.
     """
 
     name: str
@@ -36,6 +51,8 @@ class Encoder:
     identity: dict[str, str]
     module: nn.Module
     forward: Callable[[torch.Tensor], dict[str, torch.Tensor]]
+    compute: Compute = PLAIN
+    text: TextSide | None = None
 
     @property
     def device(self) -> torch.device:
@@ -52,17 +69,23 @@ class Encoder:
         if not isinstance(x_NCHW, torch.Tensor) or x_NCHW.ndim != 4 or not x_NCHW.is_floating_point():
             found = tuple(x_NCHW.shape) if isinstance(x_NCHW, torch.Tensor) else type(x_NCHW).__name__
             raise TypeError(f"{self.name}: expected a float batch (N x 3 x H x W), found {found}")
-        h = _points(self.name, self.forward(x_NCHW.to(self.device)), len(x_NCHW))
+        h = _points(self, self.forward(x_NCHW.to(self.device)), len(x_NCHW))
         return {point: h_ND.to(x_NCHW.device, torch.float32) for point, h_ND in h.items()}
 
 
 def wrap(
-    name: str, module: nn.Module, transform: Callable | None = None, head: LinearHead | None = None
+    name: str,
+    module: nn.Module,
+    transform: Callable | None = None,
+    head: LinearHead | None = None,
+    *,
+    text: TextSide | None = None,
+    packages: Sequence[str] = PACKAGES,
 ) -> Encoder:
     """Make an encoder of a module: find its forward function, and try it on a picture.
 
     A timm classifier brings its preprocessing and head along; any other module is called as it is, or
-    through its method ``encode`` if it has one.
+    through its method ``encode`` if it has one. The versions of ``packages`` are part of the identity.
 
     Raises:
         TypeError, ValueError: no preprocessing, or the module does not return a feature matrix.
@@ -76,11 +99,39 @@ def wrap(
     if transform is None:
         raise TypeError(f"{name}: expected preprocess= (picture -> tensor) with your own module, found None")
     steps = preprocess.from_transform(transform)
-    encoder = Encoder(name, steps, {}, head, {}, module, forward)
+    encoder = Encoder(name, steps, {}, head, {}, module, forward, text=text)
     points = encoder.encode(steps(preprocess.probe_image())[None])
     encoder.dims.update({point: h_ND.shape[1] for point, h_ND in points.items()})
-    encoder.identity.update(_identity(encoder))
+    encoder.identity.update(_identity(encoder, packages))
     return encoder
+
+
+@torch.no_grad()
+def adapted(encoder: Encoder, layers: Sequence[str] = (), compute: Compute = PLAIN) -> Encoder:
+    """A plain encoder with the outputs of further layers as points, or computed in another way.
+
+    The encoder's module is changed to the memory layout that ``compute`` asks for.
+
+    Raises:
+        UnknownNameError: no such layer.
+        ValueError: a layer whose output is not one row per image; float16 on a CPU; layers and compilation
+            together, since compiled networks have no layers to look into.
+        FloatingPointError: ``compute`` changes the features by more than rounding does.
+    """
+    if layers and compute.compiled:
+        raise ValueError(f"{encoder.name}: expected layers= or a compiled network, found both")
+    images = preprocess.probe_images()
+    x_NCHW = torch.stack([encoder.preprocess(image) for image in images]).to(encoder.device)
+    if layers:
+        forward = Layers(encoder.name, encoder.forward, encoder.module, layers)
+        dims = dict.fromkeys([*encoder.dims, *forward.taken], 0)
+        encoder = replace(encoder, forward=forward, dims=dims)
+        dims.update({point: h_ND.shape[1] for point, h_ND in encoder.encode(x_NCHW).items()})
+    if compute == PLAIN:
+        return encoder
+    forward = tuned(encoder.name, encoder.forward, encoder.module, compute, x_NCHW)
+    identity = {**encoder.identity, "compute": str(compute)}
+    return replace(encoder, forward=forward, compute=compute, identity=identity)
 
 
 def _penultimate(module: nn.Module) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
@@ -93,10 +144,10 @@ def _timm_transform(module: nn.Module) -> Callable:
     return create_transform(**resolve_model_data_config(module), is_training=False)
 
 
-def _points(name: str, result: object, n: int) -> dict[str, torch.Tensor]:
+def _points(encoder: Encoder, result: object, n: int) -> dict[str, torch.Tensor]:
     """Check what a network returned: one feature matrix, or a dict of them by point."""
-    points = result if isinstance(result, dict) else {"pre": result}
-    if not points or not set(points) <= set(POINTS):
+    name, points = encoder.name, by_point(result)
+    if not points or not set(points) <= {*POINTS, *encoder.dims}:
         raise ValueError(f"{name}: expected features at {' or '.join(POINTS)}, found {sorted(points)}")
     for h_ND in points.values():
         if not isinstance(h_ND, torch.Tensor):
@@ -106,18 +157,27 @@ def _points(name: str, result: object, n: int) -> dict[str, torch.Tensor]:
     return points
 
 
-def _identity(encoder: Encoder) -> dict[str, str]:
-    """All that the features depend on, as text. Versions without their last part: patches keep features."""
+def digest(module: nn.Module) -> str:
+    """SHA-256 of a network's tensors: their names, dtypes, shapes and bytes."""
     weights = hashlib.sha256()
-    for key, tensor in sorted(encoder.module.state_dict().items()):
+    for key, tensor in sorted(module.state_dict().items()):
         weights.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        weights.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    versions = [f"{package} {'.'.join(metadata.version(package).split('.')[:2])}" for package in PACKAGES]
+        weights.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return weights.hexdigest()
+
+
+def versions(packages: Sequence[str]) -> str:
+    """Versions without their last part: patches keep features."""
+    return ", ".join(f"{name} {'.'.join(metadata.version(name).split('.')[:2])}" for name in packages)
+
+
+def _identity(encoder: Encoder, packages: Sequence[str]) -> dict[str, str]:
+    """All that the features depend on, as text."""
     return {
         "encoder": encoder.name,
-        "weights": weights.hexdigest(),
+        "weights": digest(encoder.module),
         "architecture": hashlib.sha256(str(encoder.module).encode()).hexdigest(),
         "preprocess": str(encoder.preprocess),
         "points": ", ".join(f"{point} {dim}" for point, dim in encoder.dims.items()),
-        "versions": ", ".join(versions),
+        "versions": versions(packages),
     }

@@ -6,7 +6,7 @@ standard deviation) works on tensors and is cheap. Encoders whose geometry agree
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,19 @@ class Preprocess:
     def __str__(self) -> str:
         """Text for the identity: every step with its numbers, no address of an object."""
         return self.shared_as + ("" if self.mean is None else f" / 255, mean {self.mean}, std {self.std}")
+
+    def expect(self, name: str, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Refuse another normalisation than the one a network was trained with.
+
+        Raises:
+            ValueError: another mean or standard deviation; a transform that stayed whole is not looked into.
+        """
+        wanted = [tuple(round(float(v), 8) for v in values) for values in (mean, std)]
+        if self.mean is not None and wanted != [self.mean, self.std]:
+            raise ValueError(
+                f"{name}: expected pictures with mean {wanted[0]} and std {wanted[1]}, as its weights were "
+                f"trained, found mean {self.mean} and std {self.std}"
+            )
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """First step: the resized and cropped picture, uint8 (or, where opaque, the finished tensor)."""
@@ -92,6 +105,19 @@ def probe_image() -> Image.Image:
     """One fixed synthetic picture, 320 x 240: what an encoder is tried on when it is loaded."""
     y, x = np.mgrid[0:240, 0:320]
     return Image.fromarray(np.stack([x % 256, y, (x * y) % 256], -1).astype(np.uint8))
+
+
+def probe_images() -> list[Image.Image]:
+    """Four fixed pictures to compare two ways of computing on: the probe, upside down, dimmed, and blobs."""
+    y, x = np.mgrid[0:240, 0:320]
+    waves = np.stack([np.sin(x / 23) * np.cos(y / 31), np.sin((x + y) / 47), np.cos(x / 61 - y / 17)], -1)
+    first = probe_image()
+    return [
+        first,
+        first.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        first.point(lambda value: value // 4),
+        Image.fromarray((127.5 * (1 + waves)).astype(np.uint8)),
+    ]
 
 
 def _text(transform: Callable) -> str:

@@ -1,12 +1,13 @@
 """Which encoders exist, and one way to load any of them.
 
-The rows of ``tables/zoo.csv``, the miniature's checkpoints (``miniature/…``), any pretrained timm model
-(``timm/…``) and your own module all become an :class:`~featurelens.encoder.Encoder`. Weights are always
-real ones: where they cannot be had there is an error, never a random network.
+A row of ``tables/zoo.csv`` or ``tables/clip16.csv`` is all it takes to add an encoder. Beside the tables:
+the miniature's checkpoints, any model with weights of timm, open_clip or the hub, networks that a training
+recipe wrote, and your own module. Weights are always real ones: where they cannot be had there is an error,
+never a random network.
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,44 +15,96 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from featurelens import checks
-from featurelens.encoder import Encoder, wrap
+from featurelens import checks, hub
+from featurelens.compute import PLAIN, Compute
+from featurelens.encoder import PACKAGES, Encoder, adapted, wrap
 from featurelens.heads import LinearHead
-from featurelens.preprocess import square
-from featurelens.scales import Unreachable
+from featurelens.preprocess import from_transform, square
 
 TABLE = Path(__file__).parent / "tables" / "zoo.csv"
+CLIPS = TABLE.with_name("clip16.csv")
 MINIATURE_PX = 32
 
 
 def names() -> list[str]:
-    """Names of the zoo's table and of the miniature's checkpoints; ``timm/<model>`` is known as well."""
-    return [*_table(), *(f"miniature/{name}" for name in _miniature().shipped())]
+    """Names of the tables and of the miniature's checkpoints; :func:`load` knows further ones."""
+    return [*table(), *(f"miniature/{name}" for name in _miniature().shipped())]
 
 
-def load(name_or_module: str | nn.Module, preprocess: Callable | None = None) -> Encoder:
-    """Load an encoder by name, or make one of your own module.
+@cache
+def table() -> dict[str, dict[str, str]]:
+    """Rows by name: loader (open_clip, timm, package), model, weights, training regime, data, licence."""
+    with TABLE.open(newline="") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    with CLIPS.open(newline="") as file:
+        for row in csv.DictReader(file):
+            described = {"model": row["model"], "weights": row["tag"], "data": row["data"], "licence": ""}
+            rows[row["name"]] = {
+                "name": row["name"],
+                "loader": "open_clip",
+                "regime": "clip-web",
+                **described,
+            }
+    return rows
+
+
+def load(
+    name_or_module: str | nn.Module,
+    preprocess: Callable | None = None,
+    *,
+    layers: Sequence[str] = (),
+    compute: Compute = PLAIN,
+) -> Encoder:
+    """Load an encoder by name, or make one of your own module. Networks go to the GPU if there is one.
+
+    Names: those of :func:`names`; ``timm/<model>``; ``open_clip/<model>/<tag or .safetensors>``;
+    ``hf-hub:<repository>`` and ``local-dir:<folder>`` with open_clip's or timm's configuration; the path of
+    a ``.safetensors`` that a training recipe wrote. A folder's own name stands for it in the encoder's.
 
     A module must map a batch of pictures to a matrix (N x D), or to a dict of such matrices named ``pre``
     and ``joint``; it is set to evaluation mode and needs ``preprocess``. A timm classifier may be handed
-    over whole: its penultimate features are taken. Real networks go to the GPU if there is one.
+    over whole: its penultimate features are taken.
+
+    ``layers`` adds feature points inside the network (see :mod:`featurelens.layers`), ``compute`` another
+    way to compute it (see :mod:`featurelens.compute`), which is compared with the plain one.
 
     Raises:
-        UnknownNameError: no such encoder.
+        UnknownNameError: no such encoder, or no such layer.
         ModuleNotFoundError: the package with its weights is not installed.
+        FileNotFoundError: no such folder or file.
         Unreachable: its weights cannot be fetched.
-        TypeError, ValueError: the module or its preprocessing does not give a feature matrix.
+        TypeError, ValueError: the module or its preprocessing does not give a feature matrix; weights of
+            another network, or pictures with another mean and deviation than it was trained with.
+        FloatingPointError: ``compute`` changes the features by more than rounding does.
     """
+    layers = (layers,) if isinstance(layers, str) else layers
     if isinstance(name_or_module, nn.Module):
-        return wrap(type(name_or_module).__name__, name_or_module, preprocess)
-    if not isinstance(name := name_or_module, str):
-        raise TypeError(f"expected the name of an encoder or a torch module, found {type(name).__name__}")
+        plain = wrap(type(name_or_module).__name__, name_or_module, preprocess)
+    elif isinstance(name_or_module, str):
+        plain = _named(name_or_module, preprocess)
+    else:
+        found = type(name_or_module).__name__
+        raise TypeError(f"expected the name of an encoder or a torch module, found {found}")
+    return adapted(plain, layers, compute) if layers or compute != PLAIN else plain
+
+
+def _named(name: str, preprocess: Callable | None) -> Encoder:
+    if row := table().get(name):
+        return _LOADERS[row["loader"]](name, row["model"], row["weights"], preprocess)
     if name.startswith("timm/"):
-        return wrap(name, _timm(name.removeprefix("timm/")).to(_device()), preprocess)
-    if name in _table():
-        return wrap(
-            name, _package(_table()[name]["model"], _table()[name]["weights"]).to(_device()), preprocess
-        )
+        return _timm(name, name.removeprefix("timm/"), "", preprocess)
+    if name.startswith("open_clip/") and name.count("/") > 1:
+        _, model, start = name.split("/", 2)
+        is_file = start.endswith(".safetensors")
+        short = f"open_clip/{model}/{Path(start).stem}" if is_file else name
+        return _open_clip(short, model, start, preprocess)
+    if name.startswith(hub.SOURCES):
+        short = f"local-dir/{Path(name.removeprefix(hub.FOLDER)).name}" if hub.FOLDER in name else name
+        return (_open_clip if hub.holds_clip(name) else _timm)(short, name, "", preprocess)
+    if name.endswith(".safetensors"):
+        from featurelens import recipes
+
+        return recipes.load(name)
     checks.known("encoder", name, names())
     tower = _miniature().load(name.removeprefix("miniature/"))
     return wrap(name, tower, preprocess or square(MINIATURE_PX), _miniature_head(tower))
@@ -59,12 +112,6 @@ def load(name_or_module: str | nn.Module, preprocess: Callable | None = None) ->
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@cache
-def _table() -> dict[str, dict[str, str]]:
-    with TABLE.open(newline="") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
 
 
 def _miniature():
@@ -80,21 +127,42 @@ def _miniature_head(tower: nn.Module) -> LinearHead | None:
     return objectives.head(tower, world.names("object"))
 
 
-def _timm(model: str) -> nn.Module:
-    """Create a timm model with its published weights."""
+def _open_clip(name: str, source: str, start: str, preprocess: Callable | None) -> Encoder:
+    from featurelens import clips, towers  # open_clip takes seconds to import
+
+    clip = clips.load(source, start)
+    steps = from_transform(preprocess or clip.transform)
+    steps.expect(name, clip.mean, clip.std)
+    tower = towers.Tower(clip.network.visual).to(_device())
+    text = towers.Text(clip.network, clip.tokenizer)
+    return wrap(name, tower, steps, text=text, packages=(*PACKAGES, "open_clip_torch"))
+
+
+def _timm(name: str, model: str, weights: str, preprocess: Callable | None) -> Encoder:
+    """A timm model with its published weights; ``weights`` is the repository they are in, if not its own."""
     import timm
 
-    if not timm.is_model(model):
-        checks.known("encoder", f"timm/{model}", [f"timm/{name}" for name in timm.list_models()])
+    if not model.startswith(hub.SOURCES) and not timm.is_model(model):
+        checks.known("encoder", name, [f"timm/{known}" for known in timm.list_models()])
     try:
-        return timm.create_model(model, pretrained=True)
+        module = timm.create_model(model, pretrained=True).to(_device())
     except OSError as error:  # the hub's "not in the cache and no network" is one
-        reason = str(error).strip().splitlines()[0]
-        raise Unreachable(f"weights of timm/{model}: neither cached nor to be fetched: {reason}") from error
+        if model.startswith(hub.FOLDER):
+            raise FileNotFoundError(f"{model}: expected weights in that folder, found none") from error
+        raise hub.unreachable(name, weights or model.removeprefix(hub.HUB), error) from error
+    except RuntimeError as error:
+        raise ValueError(f"{name}: expected weights of that model, found: {hub.line(error)}") from error
+    encoder = wrap(name, module, preprocess)
+    encoder.preprocess.expect(name, module.pretrained_cfg["mean"], module.pretrained_cfg["std"])
+    return encoder
 
 
-def _package(model: str, package: str) -> nn.Module:
-    """Fill a timm model, tensor for tensor in order, with the weights that ship inside a package."""
+def _package(name: str, model: str, weights: str, preprocess: Callable | None) -> Encoder:
+    """A timm model, filled tensor for tensor in order with the weights that ship inside a package."""
+    return wrap(name, _filled(model, weights).to(_device()), preprocess)
+
+
+def _filled(model: str, package: str) -> nn.Module:
     import timm
 
     try:
@@ -111,3 +179,6 @@ def _package(model: str, package: str) -> nn.Module:
         raise ValueError(f"{file.name}: expected the {len(ours)} tensors of {model} in order, found others")
     module.load_state_dict(dict(zip(own, given.values(), strict=True)))
     return module
+
+
+_LOADERS = {"open_clip": _open_clip, "timm": _timm, "package": _package}
