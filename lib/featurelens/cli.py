@@ -10,11 +10,13 @@ import typer
 from featurelens import scales
 from featurelens.checks import UnknownNameError
 from featurelens.cli_recipes import recipe
+from featurelens.cli_reproduce import reproduce
 from featurelens.cli_store import store
 
 EXPECTED = (
     UnknownNameError,
     scales.Unreachable,
+    ConnectionError,  # no cluster
     FileNotFoundError,
     FloatingPointError,
     ModuleNotFoundError,  # an extra that is not installed
@@ -42,6 +44,8 @@ miniature = typer.Typer(no_args_is_help=True, help="The miniature's networks.")
 app.add_typer(miniature, name="miniature")
 app.add_typer(recipe, name="recipe")
 app.add_typer(store, name="store")
+
+app.command()(reproduce)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Chapters, by file stem; default: all.")]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Only whether notebooks are in step.")]

@@ -17,9 +17,8 @@ def by_gpu(run: Run) -> Table:
     images = sum(imagesets.expected(SETS[name]) for name in run.sets)
     backbones = [costs.backbone(name) for name in run.models]
     known = [backbone for backbone in backbones if backbone in set(costs.rates()["backbone"])]
-    table = Table(
-        title=f"{len(known)} of {len(run.models)} encoders with a rate, {images:,} images of {len(run.sets)} sets"
-    )
+    counted = f"{len(known)} of {len(run.models)} encoders (those with a rate)"
+    table = Table(title=f"{images:,} images of {len(run.sets)} sets, {counted}")
     for column in ("GPU", "cores", "encode, h", "decode, h", "hours", "rates"):
         table.add_column(column, justify="left" if column in ("GPU", "rates") else "right")
     for row in costs.hours(known, images).itertuples() if known else ():
@@ -29,7 +28,7 @@ def by_gpu(run: Run) -> Table:
 
 
 def here(run: Run) -> Table:
-    """What is missing in the store and what it takes on this machine, measured on a few pictures of each set."""
+    """What is missing in the store and what it takes on this machine, measured on a few pictures."""
     table = Table(title="On this machine")
     for column in ("image set", "images", "expected", "to extract", "MiB", "time", ""):
         table.add_column(column, justify="left" if column in ("image set", "") else "right")

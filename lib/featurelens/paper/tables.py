@@ -25,7 +25,7 @@ def assembled(found: dict[str, Frames]) -> dict[str, pd.DataFrame]:
     tables = {}
     for name, part in STACKED.items():
         frames = [
-            frames[part].assign(model=model, regime=zoo.regime(model))
+            frames[part].assign(model=model, regime=regime(model))
             for model, frames in found.items()
             if part in frames
         ]
@@ -35,6 +35,11 @@ def assembled(found: dict[str, Frames]) -> dict[str, pd.DataFrame]:
     tables["01-paper-robustness"] = effective_robustness(tables["01-paper-accuracy"])
     tables["05-paper-signatures"] = signatures(tables)
     return tables
+
+
+def regime(model: str) -> str:
+    """Training regime of an encoder of the zoo's table; *own* for any other."""
+    return zoo.table().get(model, {}).get("regime", "own")
 
 
 def store(run: Run, found: dict[str, Frames], seconds: float) -> dict[str, pd.DataFrame]:
