@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featurelens import storage
-from featurelens.shards import MANIFEST, Part, failing, read_header, read_manifest
+from featurelens.shard_headers import failing, read_header, read_manifest
+from featurelens.shards import MANIFEST, Part
 
 PARTIAL_AGE = 3600  # seconds; a writer needs far less between a partial file and its place
 # What changes under the same name as time goes by; anything else in an identity is a choice.
