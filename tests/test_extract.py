@@ -192,6 +192,15 @@ def test_what_is_there_is_not_done_again(tmp_path):
     assert enc.module.seen == seen and set(pictures.decode.count.values()) == {2}
 
 
+def test_several_sets_come_one_after_another(tmp_path):
+    sets = [images(n=70), images(bad=(1,), n=90)]
+    sets[1].identity["images"] = "other"
+    store = extract(encoder(), sets, FeatureStore(tmp_path, shard_rows=40))
+    for pictures in sets:
+        alone = extract(encoder(), pictures, FeatureStore(tmp_path / "alone", shard_rows=40))
+        assert torch.equal(store.read(encoder(), pictures), alone.read(encoder(), pictures))
+
+
 def test_features_default_to_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("FEATURELENS_CACHE", str(tmp_path))
     enc, pictures = encoder(), images(n=4)
@@ -199,7 +208,7 @@ def test_features_default_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_unknown_engine(tmp_path):
-    with pytest.raises(ValueError, match="unknown engine 'rays'; did you mean 'ray'"):
+    with pytest.raises(ValueError, match="unknown engine 'rays'; did you mean ray"):
         extract(encoder(), images(), FeatureStore(tmp_path), engine="rays")
 
 

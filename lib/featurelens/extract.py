@@ -8,6 +8,7 @@ stay on the device until their shard is done, and a shard is written while the n
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -44,7 +45,10 @@ def missing(encoders: Sequence[Encoder], images: ImageSet, store: FeatureStore) 
 
 
 def extract(
-    encoders: Encoder | Sequence[Encoder], images: ImageSet, store: FeatureStore, engine: str = "local"
+    encoders: Encoder | Sequence[Encoder],
+    images: ImageSet | Sequence[ImageSet],
+    store: FeatureStore,
+    engine: str = "local",
 ) -> FeatureStore:
     """Fill ``store`` with the features of ``images`` by every encoder, at every point; return the store.
 
@@ -52,7 +56,7 @@ def extract(
 
     Args:
         encoders: one or more.
-        images: the pictures.
+        images: the pictures; several sets come one after another.
         store: where features go; with ``ray``, a place that every machine reaches.
         engine: *local*, this machine with every GPU it shows; *ray*, a Ray cluster that is running.
 
@@ -63,16 +67,18 @@ def extract(
     """
     checks.known("engine", engine, ENGINES)
     encoders = [encoders] if isinstance(encoders, Encoder) else list(encoders)
-    work = missing(encoders, images, store)
-    with progress.bar(images.name, work.pictures) as advance:
-        if engine == "ray" and work.todo:
-            from featurelens import cluster
+    sets = [images] if isinstance(images, ImageSet) else list(images)
+    works = [work for each in sets if (work := missing(encoders, each, store)).todo]
+    if engine == "ray" and works:
+        from featurelens import cluster
 
-            cluster.run(work, advance)
-        else:
+        with progress.bar("on the cluster", sum(work.pictures for work in works)) as advance:
+            cluster.run(works, advance)
+    for work in works if engine == "local" else ():
+        with progress.bar(work.images.name, work.pictures) as advance:
             _run(work, advance)
-    for encoder in encoders:
-        store.finish(encoder, images)
+    for encoder, each in product(encoders, sets):
+        store.finish(encoder, each)
     return store
 
 

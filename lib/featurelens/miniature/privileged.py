@@ -42,7 +42,7 @@ def head_and_features(name: str, image_sets: tuple[str, ...]) -> tuple[LinearHea
 
 
 def signature_table(names: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return ``privileged.signature`` of networks on ``base-val``; by default those of the compared regimes."""
+    """Return ``privileged.signature`` of networks on ``base-val``; default: those of the compared regimes."""
     rows = []
     for name in names or checkpoints.names():
         head, found = head_and_features(name, (BASE,))

@@ -5,20 +5,14 @@ its memory bandwidth, and RN101 from RN50 by its parameters. Pictures are decode
 beside the GPU: the slower of the two decides.
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from featurelens import decoding, preprocess
-from featurelens.encoder import Encoder
-from featurelens.extract import Work
-
 _TABLES = Path(__file__).parents[1] / "tables"
 DECODED_PER_CORE = 385  # ImageNet JPEGs a second, one thread: torchvision's benchmark
 REFERENCE = "RTX 3090"
-PROBED = 32  # pictures that this machine's rates are measured on
 
 
 def rates() -> pd.DataFrame:
@@ -78,42 +72,3 @@ def hours(backbones: Sequence[str], images: int) -> pd.DataFrame:
     )
     rows["hours"] = rows[["encode", "decode"]].max(axis=1)
     return rows.reset_index().sort_values("hours", ascending=False, ignore_index=True)
-
-
-def size(encoders: Sequence[Encoder], images: int, bytes_each: int = 4) -> int:
-    """Return the bytes that features of some images take at every point of the encoders."""
-    return images * bytes_each * sum(sum(encoder.dims.values()) for encoder in encoders)
-
-
-def seconds_here(work: Work) -> float:
-    """Return about how long some work takes on this machine, measured on a few of its pictures.
-
-    Decoding is measured by itself and so are the forward passes; they run side by side, and on a processor
-    they share its cores, so there the sum counts.
-    """
-    if not work.todo:
-        return 0.0
-    few = range(min(PROBED, len(work.images)))
-    steps = {encoder.preprocess.shared_as: encoder.preprocess for encoder in work.encoders}
-    start = time.perf_counter()
-    with decoding.threads() as pool:
-        list(decoding.batches(work.images, few, steps, PROBED, pool))
-    decode = (time.perf_counter() - start) / len(few) * work.pictures
-    encode = 0.0
-    for number, encoder in enumerate(work.encoders):
-        rows = sum(len(work.rows(shard)) for shard, numbers in work.todo.items() if number in numbers)
-        encode += _seconds(encoder) * rows
-    on_gpu = any(encoder.device.type == "cuda" for encoder in work.encoders)
-    return max(encode, decode) if on_gpu else encode + decode
-
-
-def _seconds(encoder: Encoder) -> float:
-    """Seconds a picture, second of two batches."""
-    x_NCHW = encoder.preprocess(preprocess.probe_image())[None].expand(PROBED, -1, -1, -1).to(encoder.device)
-    taken = 0.0
-    for _ in range(2):
-        start = time.perf_counter()
-        for h_ND in encoder.encode(x_NCHW).values():
-            h_ND.cpu()  # waits for the device
-        taken = (time.perf_counter() - start) / PROBED
-    return taken

@@ -7,7 +7,7 @@ pictures are decoded once into the cache and every group reads them from there.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -34,17 +34,9 @@ from featurelens.heads import LinearHead
 from featurelens.imagesets import ImageSet
 from featurelens.paper import measure
 from featurelens.paper.measure import BASE, Judged
+from featurelens.paper.names import SETS
 from featurelens.store import FeatureStore
 
-# Image sets by the names that chapter 1 uses.
-SETS = {
-    "val": "val",
-    "v2": "v2",
-    "rendition": "r",
-    "sketch": "sketch",
-    "objectnet": "objectnet",
-    "adversarial": "a",
-}
 BUDGET = 0.4  # share of the memory that is free that encoders may take
 
 Frames = dict[str, pd.DataFrame]
@@ -134,17 +126,21 @@ def _extract(
     run: Run, images: Mapping[str, ImageSet], encoders: Mapping[str, Encoder], alone: bool, say: Callable
 ) -> None:
     """Fill the store with the features of one group of encoders."""
-    members = list(encoders.values())
+    members, todo = list(encoders.values()), []
     for name, each in images.items():
         work = extract.missing(members, each, run.store)
-        if not work.todo:
-            continue
-        say(f"{name}: {work.pictures:,} images to decode for {len(members)} encoders")
-        if run.engine == "local" and not alone:
-            shared = {e.preprocess.shared_as: e.preprocess for e in members if e.preprocess.mean is not None}
-            if len(shared) and all(e.preprocess.mean is not None for e in members):
-                each = decoding.hold(each, shared, paths.cache() / "pixels")
-        extract.extract(members, each, run.store, run.engine)
+        if work.todo:
+            say(f"{name}: {work.pictures:,} images to decode for {len(members)} encoders")
+            todo.append(each if alone or run.engine == "ray" else _held(each, members))
+    extract.extract(members, todo, run.store, run.engine)
+
+
+def _held(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:
+    """The set with its pictures decoded in the cache, if every encoder tells its resize and crop."""
+    geometries = {encoder.preprocess.shared_as: encoder.preprocess for encoder in encoders}
+    if any(steps.mean is None for steps in geometries.values()):
+        return images
+    return decoding.hold(images, geometries, paths.cache() / "pixels")
 
 
 def head(run: Run, encoder: Encoder) -> LinearHead:
@@ -154,7 +150,7 @@ def head(run: Run, encoder: Encoder) -> LinearHead:
         ValueError: neither.
     """
     if encoder.text is not None:
-        return zeroshot.head(encoder, zeroshot.imagenet(), run.templates, run.store)
+        return zeroshot.head(encoder, zeroshot.CLASSES, run.templates, run.store)
     if encoder.head is None:
         raise ValueError(f"{encoder.name}: expected a text tower or a linear head, found neither")
     return encoder.head

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from IPython.display import Markdown, display
 
-from featurelens import imagesets, paths, results, scales, stamps, testbed
+from featurelens import hub_imagesets, paths, results, scales, stamps, testbed
 from featurelens.paper import costs
-from featurelens.paper.run import SETS
-from featurelens.paper.tables import SCALE
+from featurelens.paper.names import SCALE, SETS
 
+ALL = tuple(SETS)
 COMMAND = "featurelens reproduce --scale paper"
 GPUS = {"T4": "a T4", "A100 40 GB": "an A100"}
 
@@ -37,7 +37,7 @@ def show(name: str, sets: Sequence[str], columns: list[str] | None = None, sort:
 
 def cost(sets: Sequence[str]) -> str:
     """One sentence: how to compute a table of the 16 encoders, and the hours on two kinds of GPUs."""
-    images = sum(imagesets.expected(SETS[name]) for name in sets)
+    images = sum(int(hub_imagesets.table()[SETS[name]]["images"]) for name in sets)
     hours = costs.hours(testbed.encoders()["backbone"], images).set_index("hardware")
     takes = " and ".join(f"{_duration(hours['hours'][gpu])} on {name}" for gpu, name in GPUS.items())
     options = "" if len(sets) == len(SETS) else f" --sets {','.join(sets)}"

@@ -4,9 +4,9 @@ import pandas as pd
 
 from featurelens import concepts, results, robustness, testbed, zoo
 from featurelens.paper.measure import BASE
+from featurelens.paper.names import SCALE
 from featurelens.paper.run import Frames, Run, published_accuracy
 
-SCALE = "paper"
 # Table -> the frame of one encoder it is made of.
 STACKED = {
     "01-paper-accuracy": "accuracy",
