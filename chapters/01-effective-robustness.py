@@ -810,6 +810,21 @@ Markdown(
 # causes apart when the experiment does.
 
 # %% [markdown]
+# ## At the paper's scale
+#
+# So far accuracies of real models were other people's. With the weights and the images at hand, the same code
+# measures them: accuracy of the 16 encoders with their 80-prompt heads, and of the controls, on ImageNet and
+# its five shifts. The column `published` holds what others found for the same weights, `left_out` how many
+# images did not decode, and `accuracy` is a fraction of the others. Class subsets are those of
+# the ImageNet testbed {cite:p}`taori2020`: on ObjectNet, a class is right if any of its ImageNet classes
+# wins.
+
+# %%
+from featurelens.paper import shown
+
+shown.show("01-paper-accuracy", shown.ALL)
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise-start} Without the logit

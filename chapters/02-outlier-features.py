@@ -837,7 +837,22 @@ Markdown(
 # far towards it as 77 in 512. The network is robust, like `clip-web` on the same captions, and not more. The
 # outlier coordinate matters a little for ordinary images and not at all for sketches: it is no carrier of
 # robustness. What it is, {doc}`05-controls` finds out.
+
+# %% [markdown]
+# ## At the paper's scale
 #
+# The published features are a few hundred images of one encoder. The paper's number is the mean over ImageNet's
+# validation images, for each of 16 encoders and their controls. The table has a row for each feature point:
+# before the projection (`pre`) and in the joint space (`joint`), since which of the two the paper means is not
+# certain.
+
+# %%
+from featurelens.paper import shown
+
+columns = ["model", "regime", "point", "width", "kurtosis", "rotated", "top_share", "outliers"]
+shown.show("02-paper-kurtosis", ("val",), columns, sort="kurtosis")
+
+# %% [markdown]
 # ## What holds, and what we could not check
 #
 # - **Holds, in what is public**: OpenAI's CLIP has outlier coordinates on both sides, and they are learned.

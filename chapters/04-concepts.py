@@ -704,6 +704,19 @@ book.record(
 # more in superposition, and a difference of means is one choice of direction among several.
 
 # %% [markdown]
+# ## At the paper's scale
+#
+# The paper counts concepts on Broden, 63,305 images with 1,197 concepts. Where its folder is at hand,
+# `--concepts broden1_224` adds it to a run. Counts are given for coordinates, right singular vectors and random
+# directions alike, at every threshold; negatives are balanced.
+
+# %%
+from featurelens.paper import shown
+
+columns = ["model", "regime", "kind", "directions", "concepts", "threshold", "count"]
+shown.show("04-paper-concepts", ("val",), columns)
+
+# %% [markdown]
 # ## What holds, and what we could not check
 #
 # - **Holds**: untrained networks encode few concepts, trained ones many more, and luck none.

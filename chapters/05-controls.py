@@ -948,6 +948,20 @@ Markdown(
 # column.
 
 # %% [markdown]
+# ## At the paper's scale
+#
+# The comparison that the paper makes is this table: every encoder, its mean effective robustness in points, and
+# the signatures of chapters 2 to 4 measured on the same images. `shifts` says how many of the five shifts have a
+# robustness; a control of which no weights exist is one that a recipe of this page trains, and its file
+# can be named like any other model.
+
+# %%
+from featurelens.paper import shown
+
+columns = ["model", "regime", "er", "shifts", "kurtosis", "outlier_share", "importance", "prunable"]
+shown.show("05-paper-signatures", shown.ALL, columns, sort="er")
+
+# %% [markdown]
 # ## What would falsify this
 #
 # - **Outliers are not needed for robustness**: a robust miniature network whose robustness goes with its outlier
