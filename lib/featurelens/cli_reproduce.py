@@ -40,13 +40,13 @@ def reproduce(
         _miniature(dry_run)
         return
     from featurelens import extract, paths, zeroshot
+    from featurelens.paper import names, tables
     from featurelens.paper import run as runs
-    from featurelens.paper import tables
     from featurelens.store import FeatureStore
 
     checks.known("engine", engine, extract.ENGINES)
     checks.known("prompts", templates, zeroshot.TEMPLATES)
-    chosen = _chosen(sets, tuple(runs.SETS), "image set")
+    chosen = _chosen(sets, tuple(names.SETS), "image set")
     run = runs.Run(
         models=tuple(dict.fromkeys(models.split(","))) if models else tuple(runs.models()),
         sets=tuple(dict.fromkeys(["val", *chosen])),
@@ -63,7 +63,7 @@ def reproduce(
     found = runs.execute(run, typer.echo)
     stored = tables.store(run, found, time.perf_counter() - start)
     for name, table in stored.items():
-        typer.echo(f"stored {name}.{tables.SCALE}.csv: {table['model'].nunique()} models, {len(table)} rows")
+        typer.echo(f"stored {name}.{names.SCALE}.csv: {table['model'].nunique()} models, {len(table)} rows")
     typer.echo("`make refresh` shows them on the pages.")
 
 
