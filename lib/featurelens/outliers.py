@@ -78,7 +78,7 @@ def without(h_ND: torch.Tensor, coordinates: Iterable[int]) -> torch.Tensor:
 
 
 def published() -> pd.DataFrame:
-    """Return one row per published feature set: what it is, its summary, and the effect of storage precision.
+    """Return one row per published feature set: what it is, and its summary.
 
     Raises:
         Unreachable: a file is neither in a mirror nor downloadable.
@@ -86,11 +86,7 @@ def published() -> pd.DataFrame:
     rows = []
     for described in published_features.table().to_dict("records"):
         h_ND = published_features.load(described["name"])
-        stored = {
-            f"stored_{name}": mean_kurtosis(h_ND.to(dtype)) / mean_kurtosis(h_ND) - 1
-            for name, dtype in (("fp16", torch.float16), ("bf16", torch.bfloat16))
-        }
-        rows.append({**described, **summary(h_ND), **stored})
+        rows.append({**described, **summary(h_ND)})
     return pd.DataFrame(rows)
 
 
