@@ -43,9 +43,9 @@ def test_equals_numpys_casts_and_scipys_kurtosis(h_ND):
 
 
 def test_decisions_with_a_head():
-    h_ND = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1))
+    h_ND = torch.randn(2000, 8, generator=torch.Generator().manual_seed(1))
     angle_C = torch.linspace(0, 2 * torch.pi, 301)[1:]  # classes that are hard to tell apart
-    w_CD = torch.stack([angle_C.cos(), angle_C.sin()], 1)
+    w_CD = torch.stack([angle_C.cos(), angle_C.sin(), *6 * [torch.zeros(300)]], 1)
     y_N = (h_ND @ w_CD.T).argmax(1)
     table = rounding.effect(h_ND, w_CD, y_N).set_index("stored")
     for stored in CASTS:
