@@ -477,13 +477,15 @@ def test_whose_pictures_may_be_shown(folder, tmp_path, monkeypatch):
     (tmp_path / "broden" / "index.csv").write_text("")
     (tmp_path / "instances_val.json").write_text("{}")
     (tmp_path / "published" / "any.tar").write_text("")
+    (tmp_path / "hub" / "test").mkdir(parents=True)
+    (tmp_path / "hub" / "test" / "nshards.txt").write_text("1")
     assert dissect_pictures.may_show(folder) and dissect_pictures.may_show(tmp_path / "mine.tar")
     assert dissect_pictures.may_show("miniature/base-val") and dissect_pictures.may_show(
         tmp_path / "published"
     )
     for name in ("dtd10", "imagenet_sample1000", "miniature/none", "none"):
         assert not dissect_pictures.may_show(name)
-    for name in ("broden", "instances_val.json", "dtd10.tar", "pacs60"):
+    for name in ("broden", "instances_val.json", "dtd10.tar", "pacs60", "hub", "hub/test"):
         assert not dissect_pictures.may_show(tmp_path / name)
     monkeypatch.setenv("FEATURELENS_IMAGES", str(tmp_path / "published"))
     (tmp_path / "link").symlink_to(tmp_path / "published" / "any.tar")

@@ -65,6 +65,14 @@ def test_webdataset_reads_the_same_keys_labels_and_pixels(packed):
     assert np.array_equal(images[17], Image.open(io.BytesIO(png(17))))
 
 
+def test_labels_of_shards_are_concepts(tmp_path):
+    contents = [
+        (f"{i}.{kind}", data) for i in range(4) for kind, data in (("png", png(i)), ("cls", b"%d" % (i % 2)))
+    ]
+    concepts = conceptsets.load(shards(tmp_path / "set", [contents]))
+    assert concepts.names == ["a", "b"] and concepts.present_NT.int().tolist() == [[1, 0], [0, 1]] * 2
+
+
 def test_order_is_that_of_the_numbers_and_within_a_tar_its_own(packed, tmp_path):
     assert [key.split("/")[0] for key in imagesets.load(packed).keys] == [str(i // 2) for i in range(SAMPLES)]
     contents = [("z.png", png(0)), ("a.cls", b"1"), ("z.cls", b"0\n"), ("a.png", png(1))]

@@ -48,11 +48,5 @@ def _copies(listed: files.Files) -> list[list[int]]:
         of_size[size].append(i)
     for i, size in enumerate(listed.sizes):
         same = len(of_size[size]) > 1
-        groups[hashlib.sha256(_bytes(listed, i)).digest() if same else i].append(i)
+        groups[hashlib.sha256(listed.read(i)).digest() if same else i].append(i)
     return list(groups.values())
-
-
-def _bytes(listed: files.Files, i: int) -> bytes:
-    with (listed.path / listed.keys[i] if listed.offsets is None else listed.path).open("rb") as file:
-        file.seek(listed.offsets[i] if listed.offsets else 0)
-        return file.read(listed.sizes[i])

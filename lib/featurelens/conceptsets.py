@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from featurelens import broden, coco, concept_folders, concept_labels, imagesets
+from featurelens import broden, coco, concept_folders, concept_labels, imagesets, tar_shards
 from featurelens.concept_labels import ConceptSet
 from featurelens.imagesets import ImageSet
 from featurelens.miniature import masks, sets
@@ -26,7 +26,7 @@ def load(name: str | Path) -> ConceptSet:
     """Load pictures with their concepts, by name or path.
 
     ======================================  ==================================================
-    name of an image set                    ``from_imageset(imagesets.load(name))``
+    name of an image set, folder of shards  ``from_imageset(imagesets.load(name))``
     folder with ``index.csv``               Broden's format: :func:`featurelens.broden.load`
     file ``instances_….json``               COCO's format: :func:`featurelens.coco.load`
     any other folder or ``.tar``            a folder a concept: :func:`featurelens.concept_folders.load`
@@ -38,7 +38,7 @@ def load(name: str | Path) -> ConceptSet:
         FileNotFoundError, ValueError: nothing there, or not what it should be.
     """
     path = Path(name).expanduser()
-    if str(name) in imagesets.names() or not path.exists():
+    if str(name) in imagesets.names() or not path.exists() or tar_shards.split_of(path):
         return from_imageset(imagesets.load(name))
     if path.suffix == ".json":
         return coco.load(path)

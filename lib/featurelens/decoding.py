@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import ImageFile
 
 from featurelens import atomic
 from featurelens.files import ImageError
@@ -57,8 +56,6 @@ def batches(
     if isinstance(images, Held):
         yield from (_held(images, part, geometries) for part in parts)
         return
-    if ImageFile.LOAD_TRUNCATED_IMAGES:  # half of a picture would be grey, and nobody told
-        raise ValueError("expected PIL.ImageFile.LOAD_TRUNCATED_IMAGES to be False, found True")
 
     def submit(part: range) -> list[Future]:
         return [pool.submit(_pixels, images, i, geometries) for i in part]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from featurelens import imagesets
+from featurelens import imagesets, tar_shards
 from featurelens.files import ImageError
 from featurelens.imagesets import ImageSet
 
@@ -27,14 +27,15 @@ def may_show(name: str | Path) -> bool:
     """Whether a page may show pictures of the concept set that was loaded by this name or path.
 
     The miniature's and those of one's own folder or tar, yes. Never those of named image sets, wherever
-    their files are, nor of Broden or annotations in COCO's format: others' pictures have others' terms.
+    their files are, nor of shards as the hub has them, Broden or annotations in COCO's format: others'
+    pictures have others' terms.
     """
     if str(name) in imagesets.names():
         return str(name).startswith("miniature/")
     path, sets = Path(name).expanduser().resolve(), os.environ.get("FEATURELENS_IMAGES")
     among_sets = sets is not None and path.is_relative_to(Path(sets).expanduser().resolve())
-    published = path.suffix == ".json" or (path / "index.csv").is_file() or path.stem in imagesets.names()
-    return path.exists() and not among_sets and not published
+    formats = path.suffix == ".json" or (path / "index.csv").is_file() or tar_shards.split_of(path)
+    return path.exists() and not (among_sets or formats or path.stem in imagesets.names())
 
 
 def copies(images: ImageSet, ends: dict[int, list[int]]) -> Copies:
