@@ -12,7 +12,7 @@ import torch
 import webdataset
 from PIL import Image
 
-from featurelens import files, imagesets, tar_shards
+from featurelens import conceptsets, files, imagesets, tar_shards
 
 
 def png(seed, size=(9, 7)):
