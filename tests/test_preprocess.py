@@ -66,3 +66,20 @@ def test_not_callable():
 def test_square_is_the_miniatures_range():
     x = preprocess.square(4)(Image.fromarray(np.full((4, 4, 3), 255, "uint8")))
     assert torch.equal(x, torch.ones(3, 4, 4))
+
+
+def test_another_normalisation_than_expected_is_refused():
+    ours, mean, std = preprocess.from_transform(clip_like(mean=(0.5, 0.5, 0.5))), (0.5,) * 3, (0.5,) * 3
+    ours.expect("net", [0.5, 0.5, 0.5], (0.26862954, 0.26130258, 0.27577711))
+    for other in ((mean, std), ((0.48145466, 0.4578275, 0.40821073), ours.std)):
+        with pytest.raises(ValueError, match="net: expected pictures with mean .* found mean") as error:
+            ours.expect("net", *other)
+        assert "\n" not in str(error.value)
+    preprocess.from_transform(transforms.ToTensor()).expect("net", mean, std)  # a whole is not looked into
+
+
+def test_probe_images_are_fixed_and_differ():
+    pictures = [np.asarray(image) for image in preprocess.probe_images()]
+    assert all(x.shape == (240, 320, 3) and x.std() > 10 for x in pictures)
+    assert len({x.tobytes() for x in pictures}) == len(pictures) >= 3
+    assert all(np.array_equal(x, y) for x, y in zip(pictures, preprocess.probe_images(), strict=True))

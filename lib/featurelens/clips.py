@@ -69,16 +69,18 @@ def check(model: str, start: str) -> None:
         if described and described["model"] != model:
             raise ValueError(f"{start}: expected weights of {model}, found those of {described['model']}")
         return
-    checks.known(f"weights of {model}", start, open_clip.list_pretrained_tags_by_model(model))
-    ours, theirs = (
-        bool(c.get("quick_gelu"))
-        for c in (open_clip.get_model_config(model), get_pretrained_cfg(model, start))
+    tags, quick = open_clip.list_pretrained_tags_by_model, model.endswith("-quickgelu")
+    other = model.removesuffix("-quickgelu") if quick else f"{model}-quickgelu"
+    ours, theirs = open_clip.get_model_config(model), get_pretrained_cfg(model, start)
+    differs = (
+        bool(ours.get("quick_gelu")) != bool(theirs.get("quick_gelu")) if theirs else start in tags(other)
     )
-    if ours != theirs:  # open_clip would only warn, and the features be wrong
-        other = f"{model}-quickgelu" if theirs else model.removesuffix("-quickgelu")
+    if differs:
+        # open_clip would only warn, and the features be wrong
         raise ValueError(
             f"{model}: expected {other} for the weights {start!r}, which have the other activation"
         )
+    checks.known(f"weights of {model}", start, tags(model))
 
 
 def started(source: str, start: str = "") -> nn.Module:

@@ -77,7 +77,9 @@ class Tuned:
 
     def __call__(self, x_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
         """Features by point, in whatever precision the network returns."""
-        forward, lower = self.forward, self.compute.precision != "float32"
+        forward, lower, n = self.forward, self.compute.precision != "float32", len(x_NCHW)
+        if self.compute.compiled and n == 1:  # would be compiled for itself
+            x_NCHW = x_NCHW.expand(2, -1, -1, -1).contiguous()
         if self.compute.channels_last:
             x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
         if self.compute.compiled:
@@ -86,7 +88,7 @@ class Tuned:
             forward = self._compiled = self._compiled or torch.compile(self.forward)
         dtype = getattr(torch, self.compute.precision)
         with torch.autocast(x_NCHW.device.type, dtype if lower else None, enabled=lower):
-            return by_point(forward(x_NCHW))
+            return {point: h_ND[:n] for point, h_ND in by_point(forward(x_NCHW)).items()}
 
 
 def tuned(name: str, forward: Forward, module: nn.Module, compute: Compute, x_NCHW: torch.Tensor) -> Tuned:

@@ -104,6 +104,8 @@ def _named(name: str, preprocess: Callable | None) -> Encoder:
     if name.endswith(".safetensors"):
         from featurelens import recipes
 
+        if preprocess is not None:
+            raise TypeError(f"{name}: expected no preprocess= with a file that says it itself, found one")
         return recipes.load(name)
     checks.known("encoder", name, names())
     tower = _miniature().load(name.removeprefix("miniature/"))
