@@ -38,9 +38,12 @@
 # | --- | --- | --- |
 # | Which models lose less than their accuracy lets one expect? | {doc}`01-effective-robustness` | {term}`effective robustness` |
 # | Can one see it in the features, before any shifted data exist? | {doc}`02-outlier-features` | {term}`activation kurtosis` |
+# | Which directions carry the prediction, and how many can go? | {doc}`03-privileged-directions` | {term}`privileged directions <privileged direction>` |
+# | What do directions stand for? | {doc}`04-concepts` | {term}`encoded concepts <encoded concept>` |
+# | Are these signs missing where robustness is missing? | {doc}`05-controls` | all of them, side by side |
+# | What does it take to compute all this for real encoders? | {doc}`06-paper-scale` | counts, bytes and hours |
 #
-# Chapters on {term}`privileged directions <privileged direction>` and on the
-# {term}`concepts <encoded concept>` they encode will follow. Words with a dotted line lead to the {doc}`glossary`.
+# Words with a dotted line lead to the {doc}`glossary`.
 #
 # The questions are those of *Interpreting CLIP* {cite:p}`crabbe2024`. Where the paper leaves a choice open, the
 # chapter names the choice made here. This book is independent of its authors.
