@@ -274,3 +274,14 @@ def test_an_address_whose_package_is_missing_is_one_line(capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
     code, out, err = run(capsys, "store", "ls", "s3://bucket/features")
     assert code == 2 and out == "" and err.startswith("featurelens: s3://bucket/features: ")
+
+
+def test_an_address_that_does_not_answer_is_one_line(capsys, monkeypatch):
+    pytest.importorskip("upath", reason="needs the extra 'cluster'")
+
+    def refused(_):
+        raise RuntimeError("no credentials")
+
+    monkeypatch.setattr(type(storage.at("memory://x")), "is_dir", refused)
+    message = "featurelens: expected a feature store at memory://x, found none: no credentials\n"
+    assert run(capsys, "store", "ls", "memory://x") == (2, "", message)

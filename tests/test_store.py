@@ -313,10 +313,16 @@ def test_points_are_named_after_layers_and_the_identity_keeps_the_name(root):
 def test_what_is_there_instead_is_of_the_same_point_and_the_nearest(root):
     encoder = replace(ENCODER, dims={"a[0]": 5, "a(0)": 2, "a": 2})
     one = replace(encoder, identity={**ENCODER.identity, "weights": "ff"})
-    two = replace(one, identity={**one.identity, "versions": "torch 1.0"})
+    two = replace(encoder, identity={**ENCODER.identity, "architecture": "ff", "versions": "torch 1.0"})
     h = {"a[0]": H["pre"], "a(0)": H["joint"], "a": H["joint"]}
+    opened = store.FeatureStore(root, shard_rows=R)
+    only = replace(encoder, dims={"a(0)": 2})
+    fill(opened, encoder=only, h=h)
+    opened.finish(only, IMAGES)
+    with pytest.raises(MissingFeatures, match="not extracted, run extract"):
+        opened.read(encoder, IMAGES, "a[0]")
     for other in (one, two):
-        opened = extracted(root, encoder=other, h=h)
+        extracted(root, encoder=other, h=h)
     with pytest.raises(MissingFeatures, match=r"those there differ in weights$"):
         opened.read(encoder, IMAGES, "a[0]")
 

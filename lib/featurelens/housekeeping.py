@@ -112,10 +112,14 @@ def opened(root: str | Path) -> Path:
     """The store's place.
 
     Raises:
-        FileNotFoundError: nothing lies there.
+        FileNotFoundError: nothing lies there, or the address does not answer.
     """
     place = storage.at(root)
-    if not place.is_dir():
+    try:
+        there = place.is_dir()
+    except Exception as error:  # each kind of address has errors of its own
+        raise FileNotFoundError(f"expected a feature store at {place}, found none: {error}") from error
+    if not there:
         raise FileNotFoundError(f"expected a feature store, found nothing at {place}")
     return place
 
