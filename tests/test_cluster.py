@@ -49,6 +49,16 @@ class Fatal(test_extract.Tower):
         return super().forward(x)
 
 
+class Sizes:
+    """A preprocessing that keeps each picture's size."""
+
+    def __call__(self, picture):
+        return torch.ones(3, picture.height, picture.width)
+
+    def __repr__(self):
+        return "sizes"
+
+
 def test_a_killed_worker_is_replaced_and_the_store_has_the_same_bytes(cluster, tmp_path):
     marker = tmp_path / "killed"
     encoders = [test_extract.encoder(1), wrap("fatal", Fatal(marker, os.getpid()), preprocess.square(8))]
@@ -66,12 +76,20 @@ def test_only_what_is_missing_is_sent(cluster, tmp_path):
     store = FeatureStore(tmp_path, shard_rows=40)
     extract(enc, pictures, store)
     folder = store.part(enc, pictures).folder
+    before = test_extract.digest(store.path)
     (folder / "manifest.json").unlink()
     (folder / "shard-00001.safetensors").unlink()
-    before = test_extract.digest(store.path)
+    stamps = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     extract(enc, pictures, store, engine="ray")
-    after = test_extract.digest(store.path)
-    assert before.items() <= after.items() and "shard-00001.safetensors" in after
+    assert test_extract.digest(store.path) == before
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps and len(stamps) == 2
+
+
+def test_what_goes_wrong_on_a_worker_is_said_as_it_would_be_here(cluster, tmp_path):
+    """Not in the words of Ray, which are pages."""
+    enc = wrap("any", test_extract.Tower(), Sizes())
+    with pytest.raises(ValueError, match=r"^set: expected one size after preprocessing, found \(3, 11, 13\)"):
+        extract(enc, images(bad=()), FeatureStore(tmp_path), engine="ray")
 
 
 def test_without_a_cluster_there_is_one_line(tmp_path, monkeypatch):

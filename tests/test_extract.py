@@ -86,7 +86,8 @@ def expected(enc, rows, point="pre"):
 
 
 def digest(folder):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*.*") if p.is_file()}
+    files = [path for path in folder.rglob("*.*") if path.is_file()]
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def test_features_equal_one_picture_at_a_time_for_many_encoders_and_one_decode(tmp_path):

@@ -12,11 +12,13 @@ import test_broden
 import tiny_towers
 import torch
 import webdataset
+from rich.console import Console
 
 from featurelens import cli, results, subsets
+from featurelens.paper import costs, report, shown, tables
 from featurelens.paper import run as runs
-from featurelens.paper import shown, tables
 from featurelens.paper.names import SETS
+from featurelens.store import FeatureStore
 
 pytestmark = pytest.mark.slow
 COUNT = 40
@@ -154,7 +156,7 @@ def test_dry_run_says_what_is_missing_and_writes_nothing(place, reproduced, caps
     monkeypatch.setenv("COLUMNS", "160")
     reproduce("--models", names[0], "--dry-run", "--store", str(tmp_path / "store"), "--sets", "val,sketch")
     shown_text = capsys.readouterr().out
-    assert "H200" in shown_text and "estimate" in shown_text and "50,889" in shown_text
+    assert "No published rate" in shown_text and "50,889" in shown_text
     assert not (tmp_path / "store").exists() or not any((tmp_path / "store").rglob("shard*"))
 
 
@@ -179,3 +181,17 @@ def test_pages_show_the_table_or_how_to_make_it(reproduced, monkeypatch, tmp_pat
     seen.clear()
     shown.show("05-paper-signatures", ("val",))
     assert "reproduce --scale paper --sets val`" in seen[0].data
+
+
+def test_hours_by_gpu_are_those_of_the_rates(place, monkeypatch, capsys):
+    run = runs.Run(tuple(runs.models()), ("val", "v2"), FeatureStore("memory://nowhere"))
+    Console(width=160).print(report.by_gpu(run))
+    text = capsys.readouterr().out
+    line = next(line for line in text.splitlines() if "RTX 3090" in line)
+    # 60,000 images; the 16 encoders and timm's controls of the same backbones.
+    seconds = {"ViT-B-32": 1 / 5090, "ViT-B-16": 1 / 1565, "ViT-L-14": 1 / 360, "RN50": 1 / 2533}
+    seconds["RN101"] = 56.3 / 38.3 / 2533
+    backbones = [costs.backbone(name) for name in runs.models()]
+    expected = 60_000 * sum(seconds.get(backbone, 0) for backbone in backbones) / 3600
+    assert f"{expected:.2f}" in line and "estimate" in line
+    assert sum(backbone in seconds for backbone in backbones[-16:]) == 16

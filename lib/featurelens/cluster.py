@@ -43,8 +43,23 @@ def run(works: Sequence[Work], advance: Advance) -> None:
         num_gpus=1 if gpus else 0,
         compute=ray.data.ActorPoolStrategy(size=min(gpus or cores, len(shards))),
     )
-    for row in done.iter_rows():
-        advance(row["pictures"])
+    try:
+        for row in done.iter_rows():
+            advance(row["pictures"])
+    except ray.exceptions.RayTaskError as error:
+        raise _original(error) from None
+
+
+def _original(error: BaseException) -> BaseException:
+    """What was raised on a worker, without the pages that Ray wraps it in."""
+    import ray
+
+    while isinstance(error, ray.exceptions.RayError):
+        inner = getattr(error, "cause", None) or error.__cause__
+        if inner is None or inner is error:
+            break
+        error = inner
+    return error
 
 
 def _on_cpu(works: Sequence[Work]) -> list[Work]:

@@ -92,7 +92,7 @@ def wrap(
     """
     module.eval()
     if hasattr(module, "forward_head") and hasattr(module, "pretrained_cfg"):
-        forward, head = _penultimate(module), LinearHead.of(module.get_classifier(), "pre")
+        forward, head = Penultimate(module), LinearHead.of(module.get_classifier(), "pre")
         transform = transform or _timm_transform(module)
     else:
         forward = getattr(module, "encode", module)
@@ -134,8 +134,17 @@ def adapted(encoder: Encoder, layers: Sequence[str] = (), compute: Compute = PLA
     return replace(encoder, forward=forward, compute=compute, identity=identity)
 
 
-def _penultimate(module: nn.Module) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
-    return lambda x_NCHW: {"pre": module.forward_head(module.forward_features(x_NCHW), pre_logits=True)}
+class Penultimate:
+    """Penultimate features of a timm classifier; a copy of an encoder copies the module in here with it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        """Take the whole classifier."""
+        self.module = module
+
+    def __call__(self, x_NCHW: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Features at ``pre``."""
+        h = self.module.forward_features(x_NCHW)
+        return {"pre": self.module.forward_head(h, pre_logits=True)}
 
 
 def _timm_transform(module: nn.Module) -> Callable:

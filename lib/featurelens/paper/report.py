@@ -18,16 +18,18 @@ PROBED = 32  # pictures that this machine's rates are measured on
 BROKEN = (scales.Unreachable, checks.UnknownNameError, FileNotFoundError, ValueError)
 
 
-def by_gpu(run: Run) -> Table:
+def by_gpu(run: Run) -> Table | str:
     """Hours of a whole run on GPUs of several kinds, from the names alone: nothing is loaded."""
     images = sum(imagesets.expected(SETS[name]) for name in run.sets)
     backbones = [costs.backbone(name) for name in run.models]
     known = [backbone for backbone in backbones if backbone in set(costs.rates()["backbone"])]
+    if not known:
+        return "No published rate for these encoders: --dry-run measures them here."
     counted = f"{len(known)} of {len(run.models)} encoders (those with a rate)"
     table = Table(title=f"{images:,} images of {len(run.sets)} sets, {counted}")
     for column in ("GPU", "cores", "encode, h", "decode, h", "hours", "rates"):
         table.add_column(column, justify="left" if column in ("GPU", "rates") else "right")
-    for row in costs.hours(known, images).itertuples() if known else ():
+    for row in costs.hours(known, images).itertuples():
         hours = (f"{value:.2f}" for value in (row.encode, row.decode, row.hours))
         table.add_row(row.hardware, str(int(row.cores)), *hours, row.kind)
     return table

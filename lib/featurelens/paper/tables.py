@@ -32,7 +32,8 @@ def assembled(found: dict[str, Frames]) -> dict[str, pd.DataFrame]:
         if frames:
             tables[name] = _first(pd.concat(frames, ignore_index=True))
     tables["01-paper-accuracy"] = _beside_published(tables["01-paper-accuracy"])
-    tables["01-paper-robustness"] = effective_robustness(tables["01-paper-accuracy"])
+    if len(set(tables["01-paper-accuracy"]["image_set"])) > 1:
+        tables["01-paper-robustness"] = effective_robustness(tables["01-paper-accuracy"])
     tables["05-paper-signatures"] = signatures(tables)
     return tables
 
@@ -75,12 +76,13 @@ def signatures(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """
     directions = tables["03-paper-directions"]
     table = directions[["model", "regime", "point", "top_share"]].rename(columns={"top_share": "importance"})
-    er = tables["01-paper-robustness"].groupby("model")["er"].agg(er="mean", shifts="count")
+    measured = tables.get("01-paper-robustness", pd.DataFrame(columns=["model", "er"], dtype=float))
+    er = measured.groupby("model")["er"].agg(er="mean", shifts="count")
     kurtosis = tables["02-paper-kurtosis"].set_index(["model", "point"])[["kurtosis", "top_share"]]
     kurtosis = kurtosis.rename(columns={"top_share": "outlier_share"})
     pruned = tables["03-paper-prunable"]
     pruned = pruned[(pruned["image_set"] == BASE) & (pruned["order"] == "importance")]
-    table = table.join(er, on="model").join(kurtosis, on=["model", "point"])
+    table = table.join(er, on="model").fillna({"shifts": 0}).join(kurtosis, on=["model", "point"])
     table = table.join(pruned.set_index("model")["prunable 1"].rename("prunable"), on="model")
     if "04-paper-best" not in tables:
         return table
