@@ -72,7 +72,7 @@ def test_another_normalisation_than_expected_is_refused():
     ours, mean, std = preprocess.from_transform(clip_like(mean=(0.5, 0.5, 0.5))), (0.5,) * 3, (0.5,) * 3
     ours.expect("net", [0.5, 0.5, 0.5], (0.26862954, 0.26130258, 0.27577711))
     for other in ((mean, std), ((0.48145466, 0.4578275, 0.40821073), ours.std)):
-        with pytest.raises(ValueError, match="net: expected pictures with mean .* found mean") as error:
+        with pytest.raises(ValueError, match=r"net: expected pictures with mean .* found mean") as error:
             ours.expect("net", *other)
         assert "\n" not in str(error.value)
     preprocess.from_transform(transforms.ToTensor()).expect("net", mean, std)  # a whole is not looked into
