@@ -19,6 +19,7 @@ def run(works: Sequence[Work], advance: Advance) -> None:
     Raises:
         ModuleNotFoundError: Ray is not installed.
         ConnectionError: no cluster is running.
+        ValueError: as on this machine.
     """
     try:
         import ray
@@ -43,23 +44,10 @@ def run(works: Sequence[Work], advance: Advance) -> None:
         num_gpus=1 if gpus else 0,
         compute=ray.data.ActorPoolStrategy(size=min(gpus or cores, len(shards))),
     )
-    try:
-        for row in done.iter_rows():
-            advance(row["pictures"])
-    except ray.exceptions.RayTaskError as error:
-        raise _original(error) from None
-
-
-def _original(error: BaseException) -> BaseException:
-    """What was raised on a worker, without the pages that Ray wraps it in."""
-    import ray
-
-    while isinstance(error, ray.exceptions.RayError):
-        inner = getattr(error, "cause", None) or error.__cause__
-        if inner is None or inner is error:
-            break
-        error = inner
-    return error
+    for row in done.iter_rows():
+        if row["error"]:
+            raise ValueError(row["error"])
+        advance(row["pictures"])
 
 
 def _on_cpu(works: Sequence[Work]) -> list[Work]:
@@ -80,9 +68,11 @@ class Worker:
                 encoder.module.to("cuda")
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Make the shards of a batch of tasks."""
-        pictures = []
-        for number, shard in zip(batch["work"].tolist(), batch["shard"].tolist(), strict=True):
-            pictures.append(len(self.works[number].rows(shard)))
+        """Make the shard of a task. What is wrong with the input comes back as text: Ray would add pages."""
+        [number], [shard] = batch["work"].tolist(), batch["shard"].tolist()
+        error = ""
+        try:
             pipeline.run(self.works[number], [shard], lambda _: None)
-        return {**batch, "pictures": np.array(pictures)}
+        except ValueError as caught:
+            error = str(caught)
+        return {"pictures": np.array([len(self.works[number].rows(shard))]), "error": np.array([error])}

@@ -42,7 +42,7 @@ def here(run: Run) -> Table:
         table.add_column(column, justify="left" if column in ("image set", "") else "right")
     sets, broken = _sets(run)
     todo, held, seconds = (dict.fromkeys(sets, 0) for _ in range(3))
-    for encoders in groups(run):
+    for encoders in groups(run, lambda _: None):
         members = list(encoders.values())
         for name, images in sets.items():
             work = extract.missing(members, images, run.store)

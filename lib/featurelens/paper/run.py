@@ -82,7 +82,7 @@ def execute(run: Run, say: Callable[[str], None]) -> dict[str, Frames]:
         images["concepts"] = concept_set.images
     fits = testbed.fits(published_accuracy())
     found: dict[str, Frames] = {}
-    for encoders in groups(run):
+    for encoders in groups(run, say):
         _extract(run, images, encoders, alone=len(encoders) == len(run.models), say=say)
         for name, encoder in encoders.items():
             say(f"{name}: tables")
@@ -97,11 +97,18 @@ def published_accuracy() -> pd.DataFrame:
     return results.bare(results.read("01-accuracy", "published"))
 
 
-def groups(run: Run) -> Iterator[dict[str, Encoder]]:
-    """Yield encoders, as many at a time as the memory that is free may hold; one is always loaded."""
-    group, size, budget = {}, 0, BUDGET * _free()
+def groups(run: Run, say: Callable[[str], None]) -> Iterator[dict[str, Encoder]]:
+    """Yield encoders, as many at a time as the memory that is free may hold; one is always loaded.
+
+    Raises:
+        ValueError: two models of the same name.
+    """
+    seen, group, size, budget = set(), {}, 0, BUDGET * _free()
     for name in run.models:
-        encoder = _fast(zoo.load(name), run.precision)
+        encoder = _fast(zoo.load(name), run.precision, say)
+        if encoder.name in seen:
+            raise ValueError(f"expected models of different names, found {encoder.name} twice")
+        seen.add(encoder.name)
         group[encoder.name] = encoder
         size += sum(tensor.numel() * tensor.element_size() for tensor in encoder.module.state_dict().values())
         if size > budget:
@@ -111,10 +118,15 @@ def groups(run: Run) -> Iterator[dict[str, Encoder]]:
         yield group
 
 
-def _fast(encoder: Encoder, precision: str) -> Encoder:
-    """The same encoder in the fastest layout that gives the same features, in the precision asked for."""
-    way = replace(compute.suggested(encoder.module, encoder.device), precision=precision)
-    return encoder if way == compute.PLAIN else adapted(encoder, (), way)
+def _fast(encoder: Encoder, precision: str, say: Callable[[str], None]) -> Encoder:
+    """The same encoder in its fastest layout, in the precision asked for if that keeps its features."""
+    layout = compute.suggested(encoder.module, encoder.device)
+    for way in dict.fromkeys((replace(layout, precision=precision), layout)):
+        try:
+            return encoder if way == compute.PLAIN else adapted(encoder, (), way)
+        except FloatingPointError as error:
+            say(f"{error}; trying the next")
+    return encoder
 
 
 def _free() -> int:
