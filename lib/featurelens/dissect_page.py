@@ -114,7 +114,7 @@ def _words(report: "Report", n_listed: int, floor: float) -> dict[str, object]:
         "n_pairs": f"{report.found.ap_KT.numel():,}",
         "point": report.point,
         "weights": report.encoder.identity["weights"][:12],
-        "version": facts["version"],
+        "commit": facts["commit"],
         "date": report.date,
     }
 

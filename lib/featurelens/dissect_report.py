@@ -4,7 +4,6 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from featurelens import atomic, concepts, dissect_page, dissect_rows
+from featurelens import atomic, concepts, dissect_page, dissect_rows, stamps
 from featurelens.concept_labels import ConceptSet
 from featurelens.concepts import Detection, Labels
 from featurelens.encoder import Encoder
@@ -97,7 +96,7 @@ class Report:
             "permutations": len(self.luck_RT),
             "omitted": self.judged.omitted,
             "failures": self.failures,
-            "version": metadata.version("featurelens"),
+            "commit": stamps.commit(),
             "date": self.date,
         }
 
