@@ -111,6 +111,16 @@ def test_geometry_is_shared_where_it_agrees(tmp_path, monkeypatch):
     assert len(calls) == 2 and set(calls.values()) == {N}
 
 
+def test_features_may_be_a_view_of_the_pixels(tmp_path):
+    class View(Tower):
+        def forward(self, x):
+            return x.flatten(1)[:, :5]
+
+    enc = wrap("view", View(), preprocess.square(8))
+    store = extract(enc, images(), FeatureStore(tmp_path))
+    assert torch.equal(store.read(enc, images()), expected(enc, range(N)))
+
+
 def test_failures_are_recorded_and_their_rows_left_out(tmp_path):
     bad = (0, 70, 149)
     enc, pictures = encoder(), images(bad)

@@ -11,11 +11,13 @@ import torch
 from featurelens import decoding
 from featurelens.encoder import Encoder
 from featurelens.imagesets import ImageSet
+from featurelens.preprocess import Preprocess
 from featurelens.progress import Advance
 from featurelens.store import FeatureStore
 
 # Pictures a batch: features differ in their last digits with it, so it is no option.
 BATCH, BATCH_CUDA = 64, 256
+CACHED = 4  # pictures normalised at a time on a CPU, so that they stay in its cache
 
 
 class Made(NamedTuple):
@@ -73,13 +75,14 @@ def _shard(work: Work, shard: int, pool: ThreadPoolExecutor, advance: Advance) -
     geometries = {encoder.preprocess.shared_as: encoder.preprocess for encoder in encoders}
     size = BATCH_CUDA if any(encoder.device.type == "cuda" for encoder in encoders) else BATCH
     feeds = {encoder.device: Feed(encoder.device) for encoder in encoders}
+    normals = {str(encoder.preprocess): Normal(encoder.preprocess) for encoder in encoders}
     h = [{point: [torch.empty(0, dim)] for point, dim in encoder.dims.items()} for encoder in encoders]
     rows, failures = [], []
     for batch in decoding.batches(work.images, work.rows(shard), geometries, size, pool):
         rows += batch.rows
         failures += batch.failures
         if batch.rows:
-            _encode(encoders, batch.pixels, feeds, h)
+            _encode(encoders, batch.pixels, feeds, normals, h)
         advance(len(batch))
     row_N = torch.tensor(rows, dtype=torch.int64)
     return [_finished(work.images, encoder, h[i], row_N, failures) for i, encoder in enumerate(encoders)]
@@ -87,7 +90,11 @@ def _shard(work: Work, shard: int, pool: ThreadPoolExecutor, advance: Advance) -
 
 @torch.inference_mode()
 def _encode(
-    encoders: list[Encoder], pixels: dict[str, torch.Tensor], feeds: dict[torch.device, "Feed"], h: list[dict]
+    encoders: list[Encoder],
+    pixels: dict[str, torch.Tensor],
+    feeds: dict[torch.device, "Feed"],
+    normals: dict[str, "Normal"],
+    h: list[dict],
 ) -> None:
     """Append the features of one batch; what encoders share is moved and normalised once."""
     moved, normal = {}, {}
@@ -96,9 +103,29 @@ def _encode(
         if (place := (steps.shared_as, device)) not in moved:
             moved[place] = feeds[device](pixels[steps.shared_as])
         if (place_n := (str(steps), device)) not in normal:
-            normal[place_n] = steps.normalise(moved[place])
-        for point, h_ND in encoder.encode(normal[place_n]).items():
-            points[point].append(h_ND)
+            normal[place_n] = normals[str(steps)](moved[place])
+        x_NCHW = normal[place_n]
+        for point, h_ND in encoder.encode(x_NCHW).items():
+            own = h_ND.untyped_storage().data_ptr() != x_NCHW.untyped_storage().data_ptr()
+            points[point].append(h_ND if own else h_ND.clone())  # the next batch goes to the same memory
+
+
+class Normal:
+    """Normalises batches; on a CPU into the same memory each time: new pages cost more than the sums."""
+
+    def __init__(self, steps: Preprocess) -> None:
+        self.steps, self.memory = steps, torch.empty(0)
+
+    def __call__(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+        """Return the normalised batch, which holds until the next call."""
+        if x_NCHW.device.type != "cpu" or self.steps.mean is None:
+            return self.steps.normalise(x_NCHW)
+        if self.memory.shape[1:] != x_NCHW.shape[1:] or len(self.memory) < len(x_NCHW):
+            self.memory = torch.empty(x_NCHW.shape)
+        normal_NCHW = self.memory[: len(x_NCHW)]
+        for part, pixels in zip(normal_NCHW.split(CACHED), x_NCHW.split(CACHED), strict=True):
+            part.copy_(self.steps.normalise(pixels))
+        return normal_NCHW
 
 
 class Feed:
