@@ -4,6 +4,7 @@ Models of one maker are no independent evidence, and neither are the networks of
 miniature. So families are counted, not models: a rule is fitted without a family, then asked about it.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +23,17 @@ WORLDS = {
 
 
 class Outcome(NamedTuple):
-    """What a rule, fitted without a family, said about it: right for more than half of its models or not."""
+    """What a rule, fitted without a family, said about it.
+
+    Attributes:
+        family, robust: which, and whether it is robust.
+        said: *robust*, *not robust*, *both* (of different models), or *nothing* where no cut could be fitted.
+        right: whether it was right, for more than half of the models.
+    """
 
     family: str
     robust: bool
+    said: str
     right: bool
 
 
@@ -68,7 +76,7 @@ def cut(rows: pd.DataFrame, column: str) -> float | None:
     if not robust.any() or robust.all() or len(values) < 2:
         return None
     best = (0.5, 0.0, None)
-    for below, above in zip(values[:-1], values[1:], strict=True):
+    for below, above in pairwise(values):
         middle = float(np.sqrt(below * above))
         hits = [
             np.average((x >= middle)[robust == side] == side, weights=weights[robust == side])
@@ -89,11 +97,22 @@ def record(references: pd.DataFrame, rule: str, world: str) -> Record:
     rows, outcomes = known(references, world), []
     for family, own in rows.groupby("family", sort=False):
         threshold = cut(rows[rows["family"] != family], column) if np.isnan(fixed) else fixed
-        right_N = threshold is not None and (own[column] >= threshold) == own["robust"]
-        share = own.assign(right=right_N).groupby("label")["right"].mean().mean()
-        outcomes.append(Outcome(str(family), bool(own["robust"].mean() > 0.5), bool(share > 0.5)))
+        said = says(own[column], threshold)
+        share = (
+            (said == own["robust"].map({True: "robust", False: "not robust"})).groupby(own["label"]).mean()
+        )
+        words = said.iloc[0] if said.nunique() == 1 else "both"
+        robust = bool(own["robust"].mean() > 0.5)
+        outcomes.append(Outcome(str(family), robust, words, bool(share.mean() > 0.5)))
     right = sum(outcome.right for outcome in outcomes)
     return Record(rule, world, outcomes, right, *interval(right, len(outcomes)))
+
+
+def says(x: pd.Series, threshold: float | None) -> pd.Series:
+    """Return what a rule says of each value: *robust* from the cut on; *nothing* without a cut."""
+    if threshold is None:
+        return pd.Series("nothing", x.index)
+    return (x >= threshold).map({True: "robust", False: "not robust"})
 
 
 def interval(right: int, n: int) -> tuple[float, float]:

@@ -93,3 +93,10 @@ def condition(text: str) -> Condition:
         )
     field, comparison, number = match.groups()
     return Condition(checks.known("field", field, FIELDS | HEAD_FIELDS), comparison, float(number))
+
+
+def shown(value: float) -> str:
+    """A number with the digits that count: integers in full, three or four digits of others."""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"
