@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := book
-.PHONY: env book serve test lint bench refresh refresh-all
+.PHONY: env book student instructor serve test lint bench refresh refresh-all
 
 env: $(READY)
 
@@ -25,6 +25,15 @@ book: env
 	$(BIN)/jupyter-book build book -W -n --keep-going --all --path-output . \
 		--config _build/_config.yml --toc $(CURDIR)/_toc.yml
 	@echo "The book is at _build/html/index.html"
+
+# The book without any solution, and with all of them open and the pages for instructors.
+student instructor: env
+	$(BIN)/featurelens book prepare
+	$(BIN)/featurelens book edition $@
+	$(BIN)/jupyter-book build _build/$@/source -W -n --keep-going --all --path-output _build/$@ \
+		--config _build/$@/_config.yml --toc $(CURDIR)/_build/$@/_toc.yml
+	mv _build/$@/_build/html _build/$@/html
+	@echo "The $@ edition is at _build/$@/html/index.html"
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000

@@ -9,6 +9,8 @@ import typer
 
 from featurelens import scales
 from featurelens.checks import UnknownNameError
+from featurelens.cli_exercises import check as check_answer
+from featurelens.cli_exercises import edition
 from featurelens.cli_recipes import recipe
 from featurelens.cli_reproduce import reproduce
 from featurelens.cli_store import store
@@ -46,6 +48,9 @@ app.add_typer(recipe, name="recipe")
 app.add_typer(store, name="store")
 
 app.command()(reproduce)
+# A negative number is an answer, not an option.
+app.command("check", context_settings={"ignore_unknown_options": True})(check_answer)
+book.command()(edition)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Chapters, by file stem; default: all.")]
 Pairs = Annotated[bool, typer.Option("--pairs", help="Only whether notebooks are in step.")]
