@@ -59,9 +59,14 @@ def chosen(encoder: Encoder, head: LinearHead | None = None, point: str | None =
 
     Raises:
         UnknownNameError: the encoder has no such point.
+        ValueError: the head reads another one.
     """
     if point is not None:
-        return checks.known(f"feature point of {encoder.name}", point, encoder.dims)
+        checks.known(f"feature point of {encoder.name}", point, encoder.dims)
+        if head is not None and head.point in encoder.dims and head.point != point:
+            expected = f"the point that the head reads, {head.point}"
+            raise ValueError(f"{encoder.name}: expected {expected}, found {point}")
+        return point
     reading = head or encoder.head
     if reading is not None and reading.point in encoder.dims:
         return reading.point

@@ -13,6 +13,7 @@ from featurelens.figures import scan as figures
 from featurelens.scan_fields import FIELDS, HEAD_FIELDS, shown
 
 if TYPE_CHECKING:
+    from featurelens.scan_evidence import Outcome
     from featurelens.scan_report import ScanReport
 
 REFERENCES = ["label", "described", "side", "er", "kurtosis", "outliers", "outlier_share", "source", "commit"]
@@ -130,7 +131,7 @@ def _records(report: "ScanReport") -> str:
             if own is None
             else [shown(own.value), "none fits" if own.cut is None else shown(own.cut)]
         )
-        said = "; ".join(f"{o.family}: {o.said}, {'right' if o.right else 'wrong'}" for o in each.outcomes)
+        said = "; ".join(f"{o.family}: {_said(o)}" for o in each.outcomes)
         counted = f"{each.right} of {len(each.outcomes)}"
         rows.append([each.rule, each.world, *here, counted, f"{each.low:.0%} to {each.high:.0%}", said])
     head = [
@@ -146,6 +147,12 @@ def _records(report: "ScanReport") -> str:
         "How often each rule was right about a family (in the miniature: a regime) that it was not fitted to"
     )
     return _table(caption, head, rows, left=("References", head[-1]))
+
+
+def _said(outcome: "Outcome") -> str:
+    if outcome.said == "nothing":
+        return "no cut fits the others"
+    return f"{outcome.said}, {'right' if outcome.right else 'wrong'}"
 
 
 def _references(references: pd.DataFrame) -> str:

@@ -101,7 +101,7 @@ def _counted(record: Record) -> str:
 
 
 def _percent(low: float, high: float) -> str:
-    return f"95 % interval {100 * low:.0f} % to {100 * high:.0f} %"
+    return f"95% interval {low:.0%} to {high:.0%}"
 
 
 def _alike(references: pd.DataFrame, values: Mapping[str, float], rule: str) -> str:
