@@ -65,18 +65,20 @@ def featurelens() -> None:
 
 @book.command()
 def sync(names: Names = None) -> None:
-    """Bring the notebooks in step with their chapters; outputs of unchanged cells stay."""
-    from featurelens import pages
+    """Bring notebooks in step with chapters (outputs of unchanged cells stay), and the index of claims."""
+    from featurelens import claims_page, pages
 
     for page in _pages(names):
         if pages.sync(page):
             typer.echo(f"synced {page.name}")
+    if claims_page.sync():
+        typer.echo("synced claims")
 
 
 @book.command()
 def check(pairs: Pairs = False) -> None:
     """List pages that are out of step or stale; exit code 1 if there are any."""
-    from featurelens import pages
+    from featurelens import claims_page, pages
 
     found = [f"{path.name}: no chapter of that name" for path in pages.orphans()]
     for page in pages.pages():
@@ -84,6 +86,8 @@ def check(pairs: Pairs = False) -> None:
             found.append(f"{page.name}: out of step with its chapter (featurelens book sync)")
         if not pairs and (why := pages.stale(page)):
             found.append(f"{page.name}: stale, {why} (make refresh)")
+    if not claims_page.in_step():
+        found.append("claims: out of step with data/claims (featurelens book sync)")
     for line in found:
         typer.echo(line)
     raise typer.Exit(bool(found))
@@ -95,13 +99,14 @@ def refresh(
     every: Annotated[bool, typer.Option("--all", help="Also the pages that are fresh.")] = False,
 ) -> None:
     """Execute the stale pages at every scale this machine reaches; stored results stand in for the others."""
-    from featurelens import pages
+    from featurelens import claims_page, pages
 
     scale = scales.selected() if os.environ.get("FEATURELENS_SCALE") else _largest()
     todo = [page for page in _pages(names) if every or pages.stale(page)]
     failed = _execute(todo, scale)
     # A page may draw a table that a later page writes: look once more.
     _execute([page for page in _pages(names) if pages.stale(page) and page not in failed], scale)
+    claims_page.sync()
     raise typer.Exit(bool(failed))
 
 
@@ -123,12 +128,13 @@ def _execute(todo: list, scale: str) -> list:
 @book.command()
 def prepare() -> None:
     """Sync, list the pages that will be rendered stale, and write the site's settings to ``_build/``."""
-    from featurelens import pages, site
+    from featurelens import claims_page, pages, site
 
     for page in pages.pages():
         pages.sync(page)
         if why := pages.stale(page):
             typer.echo(f"{page.name}: stale, {why} (make refresh); rendered as it is")
+    claims_page.sync()
     site.write_config()
 
 
