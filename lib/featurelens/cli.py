@@ -14,6 +14,7 @@ from featurelens.cli_exercises import edition
 from featurelens.cli_recipes import recipe
 from featurelens.cli_reproduce import reproduce
 from featurelens.cli_scan import scan
+from featurelens.cli_slides import pdf, slides
 from featurelens.cli_store import store
 
 EXPECTED = (
@@ -49,6 +50,8 @@ app.add_typer(recipe, name="recipe")
 app.add_typer(store, name="store")
 
 app.command()(reproduce)
+app.command()(slides)
+app.command()(pdf)
 app.command()(scan)
 # A negative number is an answer, not an option.
 app.command("check", context_settings={"ignore_unknown_options": True})(check_answer)
