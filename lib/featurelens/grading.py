@@ -69,7 +69,7 @@ def question(chapter: str, exercise: str) -> Question:
     if exercise not in numeric:
         listed = ", ".join(numeric)
         raise ValueError(
-            f"{exercise}: expected an exercise with a numeric answer ({listed}), found one without"
+            f"{exercise}: expected an exercise that asks for a number ({listed})"
         )
     return numeric[exercise]
 
