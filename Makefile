@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := book
-.PHONY: env book student instructor serve test lint bench refresh refresh-all
+.PHONY: env env-newest book slides pdf site student instructor serve test lint bench refresh refresh-all
 
 env: $(READY)
 
@@ -18,6 +18,14 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv --quiet pip sync --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv --quiet pip install --python $(BIN)/python --no-deps --editable .
 	touch $@
+
+# Newest versions that pyproject.toml allows, not those of the lock; `rm -r .venv` leads back.
+env-newest:
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv --quiet pip install --python $(BIN)/python --upgrade --all-extras --requirements pyproject.toml
+	$(BIN)/uv --quiet pip install --python $(BIN)/python --no-deps --editable .
+	touch $(READY)
 
 # Renders what is committed; executes nothing. Stale pages are listed, and rendered as they are.
 book: env
@@ -37,6 +45,20 @@ student instructor: env
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 8000
+
+# A deck of slides for each page, with its stored figures; executes nothing.
+slides: env
+	$(BIN)/featurelens slides
+
+# All pages in one file; needs Chromium, and says so where there is none.
+pdf: book
+	$(BIN)/featurelens pdf
+
+# What a web server needs: the book, and beside it the slides and the PDF.
+site: book slides pdf
+	rm -rf _build/html/slides
+	cp -r _build/slides _build/html/slides
+	test ! -f _build/pdf/book.pdf || cp _build/pdf/book.pdf _build/html/book.pdf
 
 lint: env
 	$(BIN)/ruff check .
