@@ -172,21 +172,22 @@ pd.DataFrame(
 #
 # Every picture is decoded once, resized once for each kind of resize among the encoders, and shown to all of them.
 # Tools that loop over models decode once for each. How much that matters depends on how many processor cores sit
-# beside the GPU. The figure counts 229,305 images, the six sets and Broden, for the sixteen encoders.
+# beside the GPU. The figure counts 230,208 images, the six sets and Broden, for the sixteen encoders.
 
 # %%
 counted = sum(imagesets.expected(name) for name in subsets.NAMES) + 63_305
 backbones = list(testbed.encoders()["backbone"])
 table = costs.hours(backbones, counted)
 
-# %% mystnb={"figure": {"name": "fig-hours", "caption": "Hours that the sixteen encoders need for ImageNet's validation set, its five shifts and Broden, by GPU and with the processor cores that usually come with it. Rates of the RTX cards are published by timm's benchmark; those with a star are scaled from the RTX 3090 by memory bandwidth. Decoding: 385 pictures a second and core."}, "image": {"alt": "Dot plot on a logarithmic axis with one row per GPU, from a T4 at about three hours of forward passes to an H200 at a fifth of an hour. Decoding once takes five minutes with the two cores beside a T4 and under a minute elsewhere; decoding sixteen times takes more than an hour beside the T4, and on fast GPUs it comes close to the forward passes."}}
+# %% mystnb={"figure": {"name": "fig-hours", "caption": "Hours that the sixteen encoders need for ImageNet's validation set, its five shifts and Broden, by GPU and with the processor cores that usually come with it. Rates of the RTX cards are published by timm's benchmark; those with a star are scaled from the RTX 3090 by memory bandwidth. RN101 is taken from RN50 by its parameters. Decoding: 385 pictures a second and core."}, "image": {"alt": "Dot plot on a logarithmic axis with one row per GPU, from a T4 at about three hours of forward passes to an H200 at a fifth of an hour. Decoding once takes five minutes with the two cores beside a T4 and under a minute elsewhere; decoding sixteen times takes more than an hour beside the T4, and on fast GPUs it comes close to the forward passes."}}
 figures.hours(table, len(backbones))
 
 # %%
 table.assign(kind=table["kind"].map({"published": "published rates", "estimate": "estimate"})).round(2)
 
 # %% [markdown]
-# These are estimates from other people's rates, in half precision, and they leave out downloads. Before a run
+# These are estimates from other people's rates, in half precision, and they leave out downloads and the tables, which
+# take minutes to an hour for each encoder on two cores, most of it for concepts. Before a run
 # starts, `featurelens reproduce --scale paper --dry-run` measures a few pictures on the machine it is on, and says
 # how many are missing in the store, how many bytes they will take, and how long.
 #

@@ -104,11 +104,9 @@ def test_unknown_precision_and_half_precision_on_a_cpu_are_refused(monkeypatch):
 def test_what_is_suggested_never_lowers_precision():
     resnet = timm.create_model("test_resnet", pretrained=False)
     vit = timm.create_model("test_vit", pretrained=False)
-    assert compute.suggested(resnet, "cpu") == LAST
-    assert compute.suggested(vit, torch.device("cpu")) == compute.PLAIN
-    assert compute.suggested(resnet, "cuda") == Compute(channels_last=True, compiled=True)
-    assert compute.suggested(vit, "cuda:1") == Compute(compiled=True)
-    assert compute.suggested(nn.Linear(2, 2), "cpu") == compute.PLAIN
+    assert compute.suggested(resnet) == LAST
+    assert compute.suggested(vit) == compute.PLAIN
+    assert compute.suggested(nn.Linear(2, 2)) == compute.PLAIN
 
 
 @pytest.mark.parametrize("kind", ["vit", "resnet"])

@@ -219,7 +219,7 @@ def test_features_default_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_unknown_engine(tmp_path):
-    with pytest.raises(ValueError, match="unknown engine 'rays'; did you mean ray"):
+    with pytest.raises(ValueError, match="unknown engine 'rays': did you mean ray"):
         extract(encoder(), images(), FeatureStore(tmp_path), engine="rays")
 
 

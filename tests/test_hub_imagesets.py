@@ -137,3 +137,15 @@ def test_an_unfinished_download_says_which_tar_is_missing(hub, tmp_path):
     (hub.answer / "test" / "nshards.txt").write_text("2")
     with pytest.raises(FileNotFoundError, match=r"expected 2 tars, as nshards.txt says, found no 1.tar"):
         imagesets.load("v2")
+
+
+def test_another_set_is_one_row_of_the_table(hub, monkeypatch, tmp_path):
+    row = {"called": "fog", "head": "imagenet_a", "hub": "someone/wds_fog", "images": "3", "classes": "200"}
+    rows = {**hub_imagesets.table(), "fog": {**row, "terms": "any", "access": "none"}}
+    monkeypatch.setattr(hub_imagesets, "table", lambda: rows)
+    monkeypatch.setattr(subsets, "NAMES", tuple(rows))
+    fake(tmp_path / "wds_fog", "fog")
+    monkeypatch.setenv("FEATURELENS_IMAGES", str(tmp_path))
+    images = imagesets.load("fog")
+    assert images.name == "fog" and len(images.classes) == 200 and imagesets.expected("fog") == 3
+    assert subsets.of("fog").rows_R.equal(subsets.of("a").rows_R)

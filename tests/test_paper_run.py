@@ -3,9 +3,8 @@
 import pytest
 import tiny_towers
 
-from featurelens import compute
-from featurelens.paper import costs, tables
-from featurelens.paper import run as runs
+from featurelens import compute, scales
+from featurelens.paper import costs, loading, tables
 
 
 @pytest.fixture(scope="module")
@@ -19,17 +18,21 @@ def names(tmp_path_factory):
 
 
 def grouped(names, said=lambda _: None, **options):
-    run = runs.Run(tuple(names), ("val",), None, **options)
-    return [list(group.values()) for group in runs.groups(run, said)]
+    run = loading.Run(tuple(names), ("val",), None, **options)
+    found = [(list(group.values()), alone) for group, alone in loading.groups(run, said)]
+    assert [alone for _, alone in found] == [len(found) == 1] * len(found)
+    return [group for group, _ in found]
 
 
 def test_as_many_encoders_as_fit(names, monkeypatch):
     [both] = grouped(names[:2])
     assert [encoder.name for encoder in both] == ["local-dir/vit", "local-dir/resnet"]
-    bytes_each = [sum(t.numel() * t.element_size() for t in e.module.state_dict().values()) for e in both]
-    monkeypatch.setattr(runs, "BUDGET", 1.0)
+    bytes_each = [loading._size(encoder) for encoder in both]
+    sides = both[0].module, both[0].text.model
+    assert bytes_each[0] == sum(4 * tensor.numel() for side in sides for tensor in side.state_dict().values())
+    monkeypatch.setattr(loading, "BUDGET", 1.0)
     for free, sizes in ((bytes_each[0] - 1, [1, 1]), (sum(bytes_each), [2]), (0, [1, 1])):
-        monkeypatch.setattr(runs, "_free", lambda free=free: free)
+        monkeypatch.setattr(loading, "_free", lambda free=free: free)
         assert [len(group) for group in grouped(names[:2])] == sizes
 
 
@@ -56,3 +59,13 @@ def test_regimes_and_backbones_are_those_of_the_tables():
     assert tables.regime("openai/RN50") == "clip-web" and tables.regime("local-dir/x") == "own"
     assert costs.backbone("laion2b/ViT-L-14") == "ViT-L-14" and costs.backbone("local-dir/x") == ""
     assert costs.backbone("timm/resnet50.tv_in1k") == "RN50"
+
+
+def test_weights_that_cannot_be_had_end_a_run_or_are_left_out(names, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    wanted = ["hf-hub:nobody/nothing", names[0]]
+    with pytest.raises(scales.Unreachable):
+        grouped(wanted)
+    said = []
+    [[vit]] = grouped(wanted, said.append, skip=True)
+    assert vit.name == "local-dir/vit" and "left out" in said[0]

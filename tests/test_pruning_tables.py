@@ -177,9 +177,9 @@ def halves(monkeypatch):
         given = []
         curves = pruning.curves
 
-        def noted(head, sets, reference_ND, *more):
+        def noted(head, sets, reference_ND, **more):
             given.append((sets, reference_ND))
-            return curves(head, sets, reference_ND, *more)
+            return curves(head, sets, reference_ND, **more)
 
         with monkeypatch.context() as patch:
             patch.setattr(pruning, "curves", noted)
@@ -386,3 +386,11 @@ def test_bad_input_is_one_line(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_only_the_orders_wanted_are_followed(case):
+    head, sets, reference_ND = case
+    every = pruning.curves(head, sets, reference_ND)
+    some = pruning.curves(head, sets, reference_ND, orders=("importance", "centred"))
+    wanted = every[every["order"].isin(("importance", "centred"))].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, wanted)

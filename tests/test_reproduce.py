@@ -1,10 +1,12 @@
 """A run at the paper's scale with tiny towers: shards of JPEGs, through Ray, to every chapter's tables."""
 
+from collections import Counter
 from pathlib import Path
 
 import made_sets
 import numpy as np
 import open_clip
+import pandas as pd
 import pytest
 import ray
 import scipy.stats
@@ -14,8 +16,8 @@ import torch
 import webdataset
 from rich.console import Console
 
-from featurelens import cli, results, subsets
-from featurelens.paper import costs, report, shown, tables
+from featurelens import cli, files, results, subsets
+from featurelens.paper import costs, loading, report, shown, tables
 from featurelens.paper import run as runs
 from featurelens.paper.names import SETS
 from featurelens.store import FeatureStore
@@ -23,6 +25,7 @@ from featurelens.store import FeatureStore
 pytestmark = pytest.mark.slow
 COUNT = 40
 MODELS = {f"local-dir/tiny-{kind}" for kind in ("vit", "resnet", "classifier")}
+KEYS = ("model", "image_set", "shift", "point", "order", "kind", "threshold", "concept")
 HUB = {"val": "wds_imagenet1k", "rendition": "wds_imagenet-r", "objectnet": "wds_objectnet"}
 
 
@@ -140,15 +143,37 @@ def test_again_nothing_is_done(place, reproduced, monkeypatch, capsys):
 
 def test_groups_of_encoders_share_one_decoding(place, reproduced, monkeypatch, tmp_path):
     folder, names, _ = place
-    monkeypatch.setattr(runs, "BUDGET", 0.0)  # one encoder at a time
+    monkeypatch.setattr(loading, "BUDGET", 0.0)  # one encoder at a time
+    decoded, picture = Counter(), files.Files.picture
+    monkeypatch.setattr(
+        files.Files, "picture", lambda self, i: (decoded.update([(str(self.path), i)]), picture(self, i))[1]
+    )
     arguments = ["--models", ",".join(names), "--sets", "val,adversarial", "--templates", "single"]
     monkeypatch.setenv("FEATURELENS_RESULTS", str(tmp_path / "results"))
     reproduce(*arguments, "--store", str(tmp_path / "store"))
-    held = list((folder / "cache" / "pixels").glob("*.npy"))
-    assert len(held) == 4  # two sets in two geometries: the classifier crops otherwise
+    assert max(decoded.values()) == 2  # two geometries: the classifier crops otherwise
+    assert not (folder / "cache" / "pixels").exists()
     table = results.read("01-paper-accuracy", "paper").set_index(["model", "image_set"])
     whole = reproduced["01-paper-accuracy"].set_index(["model", "image_set"])
     assert table["correct"].equals(whole["correct"].reindex(table.index))
+
+
+def test_a_run_adds_its_rows_and_comparisons_are_made_anew(place, reproduced, monkeypatch, tmp_path):
+    folder, names, concepts = place
+    store = str(folder / "store")
+    monkeypatch.setenv("FEATURELENS_RESULTS", str(tmp_path / "results"))
+    given = ["--templates", "single", "--store", store]
+    for name in names:  # one by one, and then one of them again with fewer sets and no concepts
+        reproduce("--models", name, "--concepts", concepts, *given)
+    reproduce("--models", names[0], "--sets", "val", *given)
+    for name in tables.NAMES:
+        key = [column for column in KEYS if column in reproduced[name]]
+        both = (results.read(name, "paper"), reproduced[name])
+        left, right = (results.bare(table).sort_values(key, ignore_index=True) for table in both)
+        pd.testing.assert_frame_equal(left, right, check_like=True, check_dtype=False)
+    source = results.read("01-paper-accuracy", "paper")["source"]
+    assert source.nunique() == 2 and source.str.contains("prompts single").all()
+    assert str(folder) not in " ".join(source)
 
 
 def test_dry_run_says_what_is_missing_and_writes_nothing(place, reproduced, capsys, tmp_path, monkeypatch):
@@ -180,18 +205,18 @@ def test_pages_show_the_table_or_how_to_make_it(reproduced, monkeypatch, tmp_pat
     monkeypatch.setenv("FEATURELENS_RESULTS", str(tmp_path))
     seen.clear()
     shown.show("05-paper-signatures", ("val",))
-    assert "reproduce --scale paper --sets val`" in seen[0].data
+    assert "reproduce --scale paper --precision bfloat16 --sets val`" in seen[0].data
 
 
 def test_hours_by_gpu_are_those_of_the_rates(place, monkeypatch, capsys):
-    run = runs.Run(tuple(runs.models()), ("val", "v2"), FeatureStore("memory://nowhere"))
+    run = loading.Run(tuple(loading.models()), ("val", "v2"), FeatureStore("memory://nowhere"))
     Console(width=160).print(report.by_gpu(run))
     text = capsys.readouterr().out
     line = next(line for line in text.splitlines() if "RTX 3090" in line)
     # 60,000 images; the 16 encoders and timm's controls of the same backbones.
     seconds = {"ViT-B-32": 1 / 5090, "ViT-B-16": 1 / 1565, "ViT-L-14": 1 / 360, "RN50": 1 / 2533}
     seconds["RN101"] = 56.3 / 38.3 / 2533
-    backbones = [costs.backbone(name) for name in runs.models()]
+    backbones = [costs.backbone(name) for name in loading.models()]
     expected = 60_000 * sum(seconds.get(backbone, 0) for backbone in backbones) / 3600
-    assert f"{expected:.2f}" in line and "estimate" in line
+    assert f"{expected:.2f}" in line and "published" in line
     assert sum(backbone in seconds for backbone in backbones[-16:]) == 16

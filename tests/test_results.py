@@ -106,3 +106,20 @@ def test_bad_tables_are_refused(folder):
         results.table("01-a", "miniature", lambda: tiny().iloc[:0], "x")
     with pytest.raises(ValueError, match="columns commit, seconds are reserved"):
         results.table("01-a", "miniature", lambda: tiny().assign(seconds=1, commit="a"), "x")
+
+
+def test_rows_of_other_runs_stay_with_their_provenance_and_are_all_named(folder):
+    def rows(value, *keys):
+        return pd.DataFrame([{"model": m, "set": s, "value": value} for m, s in keys])
+
+    by = ("model", "set")
+    results.keep("01-a", "paper", rows(1.0, ("a", "x"), ("a", "y"), ("b", "x")), "first run", 10, by)
+    kept = results.keep("01-a", "paper", rows(2.0, ("a", "x"), ("c", "x")), "second run", 20, by)
+    values = kept.set_index(["model", "set"])[["value", "source", "seconds"]].to_dict("index")
+    first = {"value": 1.0, "source": "first run", "seconds": 10}
+    second = {"value": 2.0, "source": "second run", "seconds": 20}
+    assert values == {("a", "y"): first, ("b", "x"): first, ("a", "x"): second, ("c", "x"): second}
+    assert "from first run" in results.caption(kept) and "and from second run" in results.caption(kept)
+    assert results.read("01-a", "paper")["value"].tolist() == kept["value"].tolist()
+    whole = results.keep("01-a", "paper", rows(3.0, ("d", "x")), "third run", 30)
+    assert whole["model"].tolist() == ["d"]

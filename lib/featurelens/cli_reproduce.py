@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from featurelens import checks
+from featurelens import checks, scales
 
 MODELS = "Encoders, by name, with commas; default: all of the zoo that have public weights."
 SETS = "val, v2, rendition, sketch, objectnet, adversarial, with commas; default: all; val is always one."
@@ -37,31 +37,38 @@ def reproduce(
     """
     checks.known("scale to reproduce", scale, ("miniature", "paper"))
     if scale == "miniature":
+        given = {"models": models, "sets": sets, "concepts": concepts, "store": store}
+        if wrong := [f"--{name}" for name, value in given.items() if value]:
+            raise ValueError(f"{wrong[0]}: expected --scale paper with it, found the miniature scale")
         _miniature(dry_run)
         return
     from featurelens import extract, paths, zeroshot
-    from featurelens.paper import names, tables
+    from featurelens.paper import loading, names, tables
     from featurelens.paper import run as runs
     from featurelens.store import FeatureStore
 
     checks.known("engine", engine, extract.ENGINES)
     checks.known("prompts", templates, zeroshot.TEMPLATES)
     chosen = _chosen(sets, tuple(names.SETS), "image set")
-    run = runs.Run(
-        models=tuple(dict.fromkeys(models.split(","))) if models else tuple(runs.models()),
+    run = loading.Run(
+        models=tuple(dict.fromkeys(models.split(","))) if models else tuple(loading.models()),
         sets=tuple(dict.fromkeys(["val", *chosen])),
         store=FeatureStore(store or paths.cache() / "features", precision=storage),
         templates=templates,
         concepts=concepts,
         engine=engine,
         precision=precision,
+        skip=not models,
     )
     _cost(run, measure=dry_run)
     if dry_run:
         return
     start = time.perf_counter()
-    found = runs.execute(run, typer.echo)
-    stored = tables.store(run, found, time.perf_counter() - start)
+    stored = {}
+    for found in runs.execute(run, typer.echo):  # stored group by group: nothing waits for the last
+        stored = tables.store(run, found, time.perf_counter() - start)
+    if not stored:
+        raise scales.Unreachable("expected weights of at least one encoder, found none")
     for name, table in stored.items():
         typer.echo(f"stored {name}.{names.SCALE}.csv: {table['model'].nunique()} models, {len(table)} rows")
     typer.echo("`make refresh` shows them on the pages.")

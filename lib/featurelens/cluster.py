@@ -47,7 +47,17 @@ def run(works: Sequence[Work], advance: Advance) -> None:
     for row in done.iter_rows():
         if row["error"]:
             raise ValueError(row["error"])
+        _seen(works[row["work"]], row["shard"])
         advance(row["pictures"])
+
+
+def _seen(work: Work, shard: int) -> None:
+    """Refuse a store of which every machine has its own, at the first shard and not at the end."""
+    encoder = work.encoders[work.todo[shard][0]]
+    if shard in work.store.missing(encoder, work.images):
+        raise ValueError(
+            f"{work.store.path}: expected a store that every machine reaches, found no shard {shard}"
+        )
 
 
 def _on_cpu(works: Sequence[Work]) -> list[Work]:
@@ -63,7 +73,7 @@ class Worker:
         import ray
 
         self.works: list[Work] = ray.get(shared[0])
-        if torch.cuda.is_available():
+        if ray.get_runtime_context().get_accelerator_ids().get("GPU"):  # what was given to this actor
             for encoder in self.works[0].encoders:
                 encoder.module.to("cuda")
 
@@ -75,4 +85,8 @@ class Worker:
             pipeline.run(self.works[number], [shard], lambda _: None)
         except ValueError as caught:
             error = str(caught)
-        return {"pictures": np.array([len(self.works[number].rows(shard))]), "error": np.array([error])}
+        return {
+            **batch,
+            "pictures": np.array([len(self.works[number].rows(shard))]),
+            "error": np.array([error]),
+        }

@@ -53,15 +53,16 @@ class Compute:
 PLAIN = Compute()
 
 
-def suggested(module: nn.Module, device: torch.device | str) -> Compute:
-    """The fastest way to compute a network without lowering its precision.
+def suggested(module: nn.Module) -> Compute:
+    """The fastest way to compute a network on any device, without lowering its precision.
 
     ``channels_last`` where a convolution is larger than its stride, so not for a vision transformer, whose
-    one convolution cuts patches; ``compiled`` on a GPU.
+    one convolution cuts patches. Compilation is left to whoever asks for it: on a CPU it does not pay, and
+    on a GPU it takes minutes before the first picture.
     """
     convolutions = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
     overlapping = any(max(layer.kernel_size) > max(layer.stride) for layer in convolutions)
-    return Compute(channels_last=overlapping, compiled=torch.device(device).type == "cuda")
+    return Compute(channels_last=overlapping)
 
 
 class Tuned:
@@ -87,6 +88,10 @@ class Tuned:
         if self.compute.compiled:
             # One compilation for batches of all sizes: the last one of an image set is smaller.
             torch._dynamo.maybe_mark_dynamic(x_NCHW, 0)
+            # Networks share their code, and each counts as a recompilation; beyond the limit PyTorch would go
+            # on without compiling, and the identity would be wrong.
+            torch._dynamo.config.recompile_limit = 1024
+            torch._dynamo.config.fail_on_recompile_limit_hit = True
             forward = self._compiled = self._compiled or torch.compile(self.forward)
         dtype = getattr(torch, self.compute.precision)
         with torch.autocast(x_NCHW.device.type, dtype if lower else None, enabled=lower):
@@ -111,6 +116,7 @@ def tuned(name: str, forward: Forward, module: nn.Module, compute: Compute, x_NC
     for point, h_ND in fast(x_NCHW).items():
         worst, least = _difference(h_ND.double(), plain[point])
         if not (worst <= error and least >= cosine):  # so that NaN is refused
+            module.to(memory_format=torch.contiguous_format)
             raise FloatingPointError(
                 f"{name}: expected the features of plain float32 at {point} to {error:.1%} "
                 f"(cosine {cosine:.6f}), found {worst:.2%} ({least:.6f}) with {compute}"

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from featurelens import atomic
+from featurelens.encoder import versions
 from featurelens.files import ImageError
 from featurelens.imagesets import ImageSet
 from featurelens.pixels import Held
@@ -103,37 +105,48 @@ def _held(images: Held, part: range, geometries: dict[str, Preprocess]) -> Batch
 def hold(images: ImageSet, geometries: dict[str, Preprocess], folder: Path) -> Held:
     """Decode a set once into files in ``folder``, memory-mapped; files that are there are used as they are.
 
-    ImageNet's validation set is 7.5 GB at 224 x 224: encoders that do not fit into memory together share it.
+    ImageNet's validation set is 7.5 GB at 224 x 224, for each kind of resize and crop: encoders that do not
+    fit into memory together share them. A run that is killed meanwhile decodes the set again.
 
     Raises:
         ValueError: a preprocessing that could not be taken apart, pictures of several sizes, or none at all.
     """
     if opaque := [steps.shared_as for steps in geometries.values() if steps.mean is None]:
         raise ValueError(f"{images.name}: expected a resize and a crop to hold, found {opaque[0]}")
-    arrays, reasons = {}, {}
-    for name, steps in geometries.items():
-        digest = sha256(json.dumps([images.identity, name], sort_keys=True).encode()).hexdigest()
-        stem = folder / f"{images.name.replace('/', '_')}-{digest[:12]}"
-        if not stem.with_suffix(".json").is_file():
-            _write(images, steps, stem)
-        arrays[name] = np.load(stem.with_suffix(".npy"), mmap_mode="c")
-        reasons = {int(i): why for i, why in json.loads(stem.with_suffix(".json").read_text()).items()}
+    stems = {name: folder / _stem(images, name) for name in geometries}
+    missing = {name: stem for name, stem in stems.items() if not Path(f"{stem}.json").is_file()}
+    if missing:
+        _write(images, {name: geometries[name] for name in missing}, missing)
+    arrays = {name: np.load(f"{stem}.npy", mmap_mode="c") for name, stem in stems.items()}
+    reasons = json.loads(Path(f"{next(iter(stems.values()))}.json").read_text())
     own = {each.name: getattr(images, each.name) for each in fields(ImageSet)}
-    return Held(**own, arrays=arrays, reasons=reasons)
+    return Held(**own, arrays=arrays, reasons={int(row): why for row, why in reasons.items()})
 
 
-def _write(images: ImageSet, steps: Preprocess, stem: Path) -> None:
-    """Write the pixels, then the list of failures, which says that the pixels are whole."""
-    out, reasons = None, {}
-    with atomic.replacing(stem.with_suffix(".npy")) as part, threads() as pool:
-        for batch in batches(images, range(len(images)), {"": steps}, BLOCK, pool):
+def _stem(images: ImageSet, geometry: str) -> str:
+    """Name of the files: what the pixels depend on."""
+    parts = [images.identity, geometry, versions(("pillow", "torchvision"))]
+    digest = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{images.name.replace('/', '_')}-{digest[:12]}"
+
+
+def _write(images: ImageSet, geometries: dict[str, Preprocess], stems: dict[str, Path]) -> None:
+    """Write the pixels in every geometry, then the list of failures, which says that they are whole."""
+    out, reasons = {}, {}
+    with ExitStack() as stack, threads() as pool:
+        parts = {
+            name: stack.enter_context(atomic.replacing(Path(f"{stem}.npy"))) for name, stem in stems.items()
+        }
+        for batch in batches(images, range(len(images)), geometries, BLOCK, pool):
             reasons |= {each["row"]: each["reason"] for each in batch.failures}
-            if batch.rows:
-                x_NCHW = batch.pixels[""].numpy()
-                if out is None:
-                    out = np.lib.format.open_memmap(part, "w+", np.uint8, (len(images), *x_NCHW.shape[1:]))
-                out[batch.rows] = x_NCHW
-        if out is None:
+            for name, x_NCHW in batch.pixels.items():
+                if name not in out:
+                    shape = (len(images), *x_NCHW.shape[1:])
+                    out[name] = np.lib.format.open_memmap(parts[name], "w+", np.uint8, shape)
+                out[name][batch.rows] = x_NCHW.numpy()
+        if not out:
             raise ValueError(f"{images.name}: expected pictures that decode, found none")
-        out.flush()
-    atomic.write_text(stem.with_suffix(".json"), json.dumps(reasons))
+        for array in out.values():
+            array.flush()
+    for stem in stems.values():
+        atomic.write_text(Path(f"{stem}.json"), json.dumps(reasons))

@@ -7,8 +7,10 @@ stay on the device until their shard is done, and a shard is written while the n
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
+from queue import Empty, SimpleQueue
+from threading import Event
 from typing import NamedTuple
 
 import torch
@@ -105,11 +107,26 @@ def _run(work: Work, advance: progress.Advance) -> None:
     if gpus < 2:
         pipeline.run(work, list(work.todo), advance)
         return
-    waiting = iter(work.todo)  # each GPU takes the next shard when it is done with one
+    waiting: SimpleQueue[int] = SimpleQueue()
+    for shard in work.todo:
+        waiting.put(shard)
+    stop = Event()
     with ThreadPoolExecutor(gpus) as pool:
-        on = [pool.submit(_run_on, gpu, work, waiting, advance) for gpu in range(gpus)]
-        for each in on:
-            each.result()
+        on = [pool.submit(_run_on, gpu, work, _taken(waiting, stop), advance) for gpu in range(gpus)]
+        try:
+            for each in as_completed(on):
+                each.result()
+        finally:
+            stop.set()  # an error on one GPU, or Ctrl-C, ends the others after the shard they are at
+
+
+def _taken(waiting: SimpleQueue, stop: Event) -> Iterator[int]:
+    """Shards for one GPU: the next that nobody has taken, until there are none or the run is stopped."""
+    while not stop.is_set():
+        try:
+            yield waiting.get_nowait()
+        except Empty:
+            return
 
 
 def _run_on(gpu: int, work: Work, waiting: Iterator[int], advance: progress.Advance) -> None:

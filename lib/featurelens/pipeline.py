@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -50,8 +50,8 @@ class Work:
 
 
 def replica(encoder: Encoder, device: torch.device) -> Encoder:
-    """Copy an encoder to a device."""
-    copied = copy.deepcopy(encoder)
+    """Copy an encoder to a device, without its text side, which no picture needs."""
+    copied = copy.deepcopy(replace(encoder, text=None))
     copied.module.to(device)
     return copied
 
@@ -59,9 +59,10 @@ def replica(encoder: Encoder, device: torch.device) -> Encoder:
 def run(work: Work, shards: Iterable[int], advance: Advance) -> None:
     """Make shards one after another with the encoders where they are, each written during the next."""
     written: Future | None = None
+    prepared = Prepared(work.encoders)
     with decoding.threads() as pool, ThreadPoolExecutor(1) as writer:
         for shard in shards:
-            parts = _shard(work, shard, pool, advance)
+            parts = _shard(work, shard, prepared, pool, advance)
             if written:
                 written.result()  # at most one shard waits: a killed run repeats no more than that
             written = writer.submit(_write, work, shard, parts)
@@ -69,45 +70,63 @@ def run(work: Work, shards: Iterable[int], advance: Advance) -> None:
             written.result()
 
 
-def _shard(work: Work, shard: int, pool: ThreadPoolExecutor, advance: Advance) -> list[Made]:
+def _shard(
+    work: Work, shard: int, prepared: "Prepared", pool: ThreadPoolExecutor, advance: Advance
+) -> list[Made]:
     """Features of one shard by each encoder that misses it, with their rows and what was left out."""
     encoders = [work.encoders[number] for number in work.todo[shard]]
     geometries = {encoder.preprocess.shared_as: encoder.preprocess for encoder in encoders}
     size = BATCH_CUDA if any(encoder.device.type == "cuda" for encoder in encoders) else BATCH
-    feeds = {encoder.device: Feed(encoder.device) for encoder in encoders}
-    normals = {str(encoder.preprocess): Normal(encoder.preprocess) for encoder in encoders}
     h = [{point: [torch.empty(0, dim)] for point, dim in encoder.dims.items()} for encoder in encoders]
     rows, failures = [], []
     for batch in decoding.batches(work.images, work.rows(shard), geometries, size, pool):
         rows += batch.rows
         failures += batch.failures
         if batch.rows:
-            _encode(encoders, batch.pixels, feeds, normals, h)
+            _encode(encoders, batch.pixels, prepared, h)
         advance(len(batch))
     row_N = torch.tensor(rows, dtype=torch.int64)
     return [_finished(work.images, encoder, h[i], row_N, failures) for i, encoder in enumerate(encoders)]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _encode(
-    encoders: list[Encoder],
-    pixels: dict[str, torch.Tensor],
-    feeds: dict[torch.device, "Feed"],
-    normals: dict[str, "Normal"],
-    h: list[dict],
+    encoders: list[Encoder], pixels: dict[str, torch.Tensor], prepared: "Prepared", h: list[dict]
 ) -> None:
-    """Append the features of one batch; what encoders share is moved and normalised once."""
-    moved, normal = {}, {}
-    for encoder, points in zip(encoders, h, strict=True):
-        steps, device = encoder.preprocess, encoder.device
-        if (place := (steps.shared_as, device)) not in moved:
-            moved[place] = feeds[device](pixels[steps.shared_as])
-        if (place_n := (str(steps), device)) not in normal:
-            normal[place_n] = normals[str(steps)](moved[place])
-        x_NCHW = normal[place_n]
-        for point, h_ND in encoder.encode(x_NCHW).items():
+    """Append the features of one batch."""
+    ready = prepared(encoders, pixels)
+    for encoder, x_NCHW, points in zip(encoders, ready, h, strict=True):
+        version = x_NCHW._version
+        found = encoder.encode(x_NCHW)
+        if x_NCHW._version != version:  # the next encoder would see other pictures
+            raise ValueError(
+                f"{encoder.name}: expected a network that leaves its input as it is, found changes"
+            )
+        for point, h_ND in found.items():
             own = h_ND.untyped_storage().data_ptr() != x_NCHW.untyped_storage().data_ptr()
             points[point].append(h_ND if own else h_ND.clone())  # the next batch goes to the same memory
+
+
+class Prepared:
+    """Batches as the encoders take them: what they share is moved to a device and normalised once."""
+
+    def __init__(self, encoders: list[Encoder]) -> None:
+        """Make one stream for each device, and memory for each normalisation."""
+        self.feeds = {device: Feed(device) for device in {encoder.device for encoder in encoders}}
+        self.normals = {str(encoder.preprocess): Normal(encoder.preprocess) for encoder in encoders}
+
+    def __call__(self, encoders: list[Encoder], pixels: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """Return the batch for each encoder (N x 3 x H x W, on its device); it holds until the next call."""
+        moved, normal, ready = {}, {}, []
+        for encoder in encoders:
+            steps, device = encoder.preprocess, encoder.device
+            place, way = (steps.shared_as, device), (str(steps), device)
+            if place not in moved:
+                moved[place] = self.feeds[device](pixels[steps.shared_as])
+            if way not in normal:
+                normal[way] = self.normals[str(steps)](moved[place])
+            ready.append(normal[way])
+        return ready
 
 
 class Normal:

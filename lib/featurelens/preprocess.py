@@ -20,6 +20,10 @@ def to_uint8(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
+# Libraries whose transforms name all their settings, apart from a Lambda.
+_TELL = ("torchvision", "timm", "open_clip")
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """Picture -> float tensor (3 x H x W): call it, or take the two steps apart.
@@ -121,10 +125,11 @@ def probe_images() -> list[Image.Image]:
 
 
 def _text(transform: Callable) -> str:
-    """Stable one-line description; where a repr has an object's address, the probe's result joins it."""
-    full = " ".join(str(transform).split())
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", full)
-    if text == full:
+    """Stable one-line description; the probe's result joins it where a step's repr may not tell all of it."""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(transform).split()))
+    steps = getattr(transform, "transforms", [transform])
+    tells = (type(step).__module__.partition(".")[0] in _TELL for step in steps)
+    if all(tells) and not any(isinstance(step, transforms.Lambda) for step in steps):
         return text
     result = transform(probe_image())
     values = result.numpy() if isinstance(result, torch.Tensor) else np.asarray(result)

@@ -1,6 +1,6 @@
 """Accuracy and effective robustness of a head that keeps only its first k directions, as tidy tables."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -88,6 +88,7 @@ def curves(
     reference_ND: torch.Tensor,
     fits: Mapping[str, robustness.Fit] | None = None,
     top: int = 1,
+    orders: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Return the accuracy of a head at every k, for every order and image set.
 
@@ -97,6 +98,7 @@ def curves(
         reference_ND: features to take the orders from, see :func:`plans`; better not those of the base.
         fits: baseline of each shift that has one, for its effective robustness.
         top: an image is right if its label is among the ``top`` highest.
+        orders: names of the orders wanted, see :func:`plans`; default: all.
 
     Returns:
         One row per order, draw, image set and k: ``correct``, ``images``, and what :func:`scored` adds.
@@ -106,7 +108,7 @@ def curves(
     """
     if not sets:
         raise ValueError("expected at least one image set, found none")
-    every = plans(head.w_CD, reference_ND)
+    every = [plan for plan in plans(head.w_CD, reference_ND) if orders is None or plan.order in orders]
     bundles: dict[int, list[Plan]] = {}
     for plan in every:  # orders of the same directions share their projections
         bundles.setdefault(id(plan.directions), []).append(plan)
@@ -138,6 +140,7 @@ def two_fold(
     head: LinearHead,
     sets: Mapping[str, Labelled],
     fits: Mapping[str, robustness.Fit] | None = None,
+    orders: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Return :func:`curves` whose orders come from one half of the base images and are judged on the other.
 
@@ -157,7 +160,7 @@ def two_fold(
     for fold in (0, 1):
         judged_N = fold_N == fold
         half = {base: Labelled(h_ND[judged_N], y_N[judged_N], group_C)}
-        parts.append(curves(head, {**sets, **half}, h_ND[~judged_N]))
+        parts.append(curves(head, {**sets, **half}, h_ND[~judged_N], orders=orders))
     counts = pd.concat(parts).groupby(["order", "draw", "image_set", "k"], sort=False, as_index=False)
     return scored(counts[["correct", "images"]].sum(), base, fits)
 

@@ -7,7 +7,7 @@ a page drawn from a stored result and one drawn from a fresh result look the sam
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -49,19 +49,23 @@ def table(name: str, scale: str, compute: Callable[[], pd.DataFrame], source: st
     return _kept(name, scale, frame.assign(**facts))
 
 
-def keep(name: str, scale: str, frame: pd.DataFrame, source: str, seconds: float, by: str) -> pd.DataFrame:
+def keep(
+    name: str, scale: str, frame: pd.DataFrame, source: str, seconds: float, by: Sequence[str] = ()
+) -> pd.DataFrame:
     """Store a table that was computed outside a page; return what is now stored.
 
-    Rows of the stored table whose ``by`` is not in ``frame`` stay, with the provenance they have.
+    Rows of the stored table stay, with the provenance they have, if ``frame`` has none with the same values
+    in the columns ``by``. Without such columns the whole table is replaced.
 
     Raises:
         ValueError: as :func:`table`.
     """
     facts = dict(zip(PROVENANCE, (scale, source, *stamps.here().values(), round(seconds, 2)), strict=True))
     frame = _valid(frame, name).assign(**facts)
-    if (path := _find(name, scale)) is not None:
-        stored = _load(path)
-        frame = pd.concat([stored[~stored[by].isin(frame[by])], frame], ignore_index=True)
+    if by and (path := _find(name, scale)) is not None:
+        stored, key = _load(path), list(by)
+        again = pd.MultiIndex.from_frame(stored[key]).isin(pd.MultiIndex.from_frame(frame[key]))
+        frame = pd.concat([stored[~again], frame], ignore_index=True)
     return _kept(name, scale, frame)
 
 
@@ -80,13 +84,18 @@ def bare(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(frame: pd.DataFrame) -> str:
-    """Where a table comes from, one line: scale, source, date, commit, hardware, seconds, fresh or stored."""
-    row = frame.iloc[0]
+    """Where a table comes from, one line: scale, source, date, commit, hardware, seconds, fresh or stored.
+
+    Rows of several runs are told apart: each run is named.
+    """
     state = "stored result" if frame.attrs.get("stored") else "computed by this page"
-    return (
-        f"Scale {row['scale']}, from {row['source']}; {row['computed_on']}, commit {row['commit']}, "
-        f"{row['hardware']}, {row['seconds']:g} s; {state}."
+    runs = frame[list(PROVENANCE)].drop_duplicates().to_dict("records")
+    described = (
+        f"from {run['source']}; {run['computed_on']}, commit {run['commit']}, {run['hardware']}, "
+        f"{run['seconds']:g} s"
+        for run in runs
     )
+    return f"Scale {runs[0]['scale']}, {'; and '.join(described)}; {state}."
 
 
 def _valid(frame: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -146,7 +155,7 @@ def _same(a: pd.DataFrame, b: pd.DataFrame) -> bool:
 
 
 def _same_source(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    return "source" in b and a["source"][0] == b["source"][0]
+    return "source" in b and a["source"].equals(b["source"])
 
 
 def _equal(a: pd.Series, b: pd.Series) -> bool:

@@ -20,12 +20,10 @@ from typing import NamedTuple
 
 import torch
 
-from featurelens import checks, heads
+from featurelens import checks, heads, hub_imagesets
 from featurelens.heads import LinearHead
 
-NAMES = ("val", "v2", "r", "sketch", "a", "objectnet")
-_WHOLE = ("val", "v2", "sketch")
-_COLUMNS = {"r": "imagenet_r", "a": "imagenet_a"}
+NAMES = tuple(hub_imagesets.table())
 # ObjectNet's folders are its class names in small letters, apart from these.
 _FOLDERS = {
     "Bath towel": "full_sized_towel",
@@ -69,10 +67,10 @@ def of(name: str) -> Subset:
         UnknownNameError: no set of ImageNet's classes.
     """
     checks.known("set of ImageNet's classes", name, NAMES)
-    if name == "objectnet":
+    rule, names = hub_imagesets.table()[name]["head"], heads.imagenet("name")
+    if rule == "objectnet":
         return _objectnet()
-    names = heads.imagenet("name")
-    has = ["1"] * len(names) if name in _WHOLE else heads.imagenet(_COLUMNS[name])
+    has = ["1"] * len(names) if rule == "all" else heads.imagenet(rule)
     rows = [i for i, flag in enumerate(has) if flag == "1"]
     return Subset(torch.tensor(rows), torch.arange(len(rows)), [names[i] for i in rows])
 
@@ -125,7 +123,7 @@ def fit(name: str, classes: list[str]) -> None:
 
 def _known(name: str, subset: Subset) -> list[set[str]]:
     """Names that each label may have."""
-    if name == "objectnet":
+    if hub_imagesets.table()[name]["head"] == "objectnet":
         return [{_plain(label)} for label in subset.classes]
     from open_clip import IMAGENET_CLASSNAMES
 

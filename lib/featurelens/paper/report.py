@@ -10,8 +10,8 @@ from featurelens import checks, conceptsets, decoding, extract, imagesets, prepr
 from featurelens.encoder import Encoder
 from featurelens.imagesets import ImageSet
 from featurelens.paper import costs
+from featurelens.paper.loading import Run, groups
 from featurelens.paper.names import SETS
-from featurelens.paper.run import Run, groups
 from featurelens.pipeline import Work
 
 PROBED = 32  # pictures that this machine's rates are measured on
@@ -26,7 +26,7 @@ def by_gpu(run: Run) -> Table | str:
     if not known:
         return "No published rate for these encoders: --dry-run measures them here."
     counted = f"{len(known)} of {len(run.models)} encoders (those with a rate)"
-    table = Table(title=f"{images:,} images of {len(run.sets)} sets, {counted}")
+    table = Table(title=f"{images:,} images of {len(run.sets)} sets, {counted}, in half precision")
     for column in ("GPU", "cores", "encode, h", "decode, h", "hours", "rates"):
         table.add_column(column, justify="left" if column in ("GPU", "rates") else "right")
     for row in costs.hours(known, images).itertuples():
@@ -42,7 +42,7 @@ def here(run: Run) -> Table:
         table.add_column(column, justify="left" if column in ("image set", "") else "right")
     sets, broken = _sets(run)
     todo, held, seconds = (dict.fromkeys(sets, 0) for _ in range(3))
-    for encoders in groups(run, lambda _: None):
+    for encoders, _ in groups(run, lambda _: None):
         members = list(encoders.values())
         for name, images in sets.items():
             work = extract.missing(members, images, run.store)

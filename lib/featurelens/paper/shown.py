@@ -40,10 +40,10 @@ def cost(sets: Sequence[str]) -> str:
     images = sum(int(hub_imagesets.table()[SETS[name]]["images"]) for name in sets)
     hours = costs.hours(testbed.encoders()["backbone"], images).set_index("hardware")
     takes = " and ".join(f"{_duration(hours['hours'][gpu])} on {name}" for gpu, name in GPUS.items())
-    options = "" if len(sets) == len(SETS) else f" --sets {','.join(sets)}"
+    options = " --precision bfloat16" + ("" if len(sets) == len(SETS) else f" --sets {','.join(sets)}")
     return (
         f"`{COMMAND}{options}` computes it where there are a GPU, the images and the weights: for the 16 "
-        f"encoders about {takes} (estimates, forward passes in half precision)."
+        f"encoders about {takes} (estimates, forward passes only)."
     )
 
 

@@ -1,4 +1,9 @@
-"""The tables of all encoders side by side, as the chapters show them."""
+"""The tables of all encoders side by side, as the chapters show them.
+
+A run adds its rows to what is stored; what compares encoders with one another is computed anew from all.
+"""
+
+from pathlib import Path
 
 import pandas as pd
 
@@ -7,35 +12,18 @@ from featurelens.paper.measure import BASE
 from featurelens.paper.names import SCALE
 from featurelens.paper.run import Frames, Run, published_accuracy
 
-# Table -> the frame of one encoder it is made of.
+# Table -> the frame of one encoder it is made of, and the columns by which a run's rows replace stored ones.
+# Pruning curves are megabytes a model: they stay in the store.
 STACKED = {
-    "01-paper-accuracy": "accuracy",
-    "02-paper-kurtosis": "kurtosis",
-    "03-paper-directions": "directions",
-    "03-paper-curves": "curves",
-    "03-paper-prunable": "prunable",
-    "04-paper-concepts": "concepts",
-    "04-paper-best": "best",
+    "01-paper-accuracy": ("accuracy", ("model", "image_set")),
+    "02-paper-kurtosis": ("kurtosis", ("model", "point")),
+    "03-paper-directions": ("directions", ("model",)),
+    "03-paper-prunable": ("prunable", ("model", "image_set", "order")),
+    "04-paper-concepts": ("concepts", ("model", "concept_set", "kind", "threshold")),
+    "04-paper-best": ("best", ("model", "concept_set", "concept")),
 }
-NAMES = [*STACKED, "01-paper-robustness", "05-paper-signatures"]
-
-
-def assembled(found: dict[str, Frames]) -> dict[str, pd.DataFrame]:
-    """Return every table by its name, with ``model`` and ``regime`` in each row."""
-    tables = {}
-    for name, part in STACKED.items():
-        frames = [
-            frames[part].assign(model=model, regime=regime(model))
-            for model, frames in found.items()
-            if part in frames
-        ]
-        if frames:
-            tables[name] = _first(pd.concat(frames, ignore_index=True))
-    tables["01-paper-accuracy"] = _beside_published(tables["01-paper-accuracy"])
-    if len(set(tables["01-paper-accuracy"]["image_set"])) > 1:
-        tables["01-paper-robustness"] = effective_robustness(tables["01-paper-accuracy"])
-    tables["05-paper-signatures"] = signatures(tables)
-    return tables
+ROBUSTNESS, SIGNATURES = "01-paper-robustness", "05-paper-signatures"
+NAMES = [*STACKED, ROBUSTNESS, SIGNATURES]
 
 
 def regime(model: str) -> str:
@@ -44,26 +32,55 @@ def regime(model: str) -> str:
 
 
 def store(run: Run, found: dict[str, Frames], seconds: float) -> dict[str, pd.DataFrame]:
-    """Store the tables; rows of models that are not part of this run stay. Return what is now stored."""
-    source = f"{len(found)} encoders on {', '.join(run.sets)}, prompts {run.templates}"
-    return {
-        name: results.keep(name, SCALE, frame, source, seconds, by="model")
-        for name, frame in assembled(found).items()
-    }
+    """Add the tables of a run's encoders to those that are stored; return what is now stored, by name."""
+    tables = {}
+    for name, (part, by) in STACKED.items():
+        frames = [
+            parts[part].assign(model=model, regime=regime(model))
+            for model, parts in found.items()
+            if part in parts
+        ]
+        if frames:
+            frame = _first(pd.concat(frames, ignore_index=True))
+            frame = _beside_published(frame) if part == "accuracy" else frame
+            tables[name] = results.keep(name, SCALE, frame, source(run), seconds, by)
+    whole = {name: results.bare(table) for name, table in (_stored() | tables).items()}
+    accuracy = whole["01-paper-accuracy"]
+    if len(set(accuracy["image_set"])) > 1:
+        whole[ROBUSTNESS] = effective_robustness(accuracy)
+    compared = {name: whole[name] for name in (ROBUSTNESS,) if name in whole}
+    compared[SIGNATURES] = signatures(whole)
+    for name, frame in compared.items():
+        tables[name] = results.keep(name, SCALE, frame, f"the other tables of the {SCALE} scale", seconds)
+    return tables
+
+
+def source(run: Run) -> str:
+    """What a run's numbers are computed from, one phrase."""
+    sets = [*run.sets, *([Path(run.concepts).name] if run.concepts else [])]
+    ways = f"prompts {run.templates}, computed in {run.precision}, stored in {run.store.precision}"
+    return f"encoders of the zoo on {', '.join(sets)}; {ways}"
+
+
+def _stored() -> dict[str, pd.DataFrame]:
+    """The stacked tables of former runs."""
+    found = {}
+    for name in STACKED:
+        try:
+            found[name] = results.read(name, SCALE)
+        except results.scales.Unreachable:
+            continue
+    return found
 
 
 def effective_robustness(accuracy: pd.DataFrame) -> pd.DataFrame:
     """Return effective robustness under each shift, in points; missing where an accuracy has no logit."""
     fits = testbed.fits(published_accuracy())
     paired = robustness.pairs(accuracy[["model", "regime", "image_set", "accuracy"]], BASE)
-    kept = [shift for shift in fits if shift in set(paired["shift"])]
-    scored = [robustness.with_logit(paired[paired["shift"] == shift]) for shift in kept]
-    parts = [robustness.score(rows, {shift: fits[shift]}) for shift, rows in zip(kept, scored, strict=True)]
+    known = {shift: fit for shift, fit in fits.items() if shift in set(paired["shift"])}
+    scored = robustness.score(robustness.with_logit(paired), known)
     key = ["model", "shift"]
-    table = (
-        paired.merge(pd.concat(parts)[[*key, "er", "extrapolated"]], on=key, how="left") if parts else paired
-    )
-    return _first(table)
+    return _first(paired.merge(scored[[*key, "er", "extrapolated"]], on=key, how="left"))
 
 
 def signatures(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -72,11 +89,12 @@ def signatures(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     ``er`` is the mean over the ``shifts`` where it is defined; ``kurtosis`` and ``outlier_share`` are taken
     where the head reads, ``importance`` is that of the most important direction, ``prunable`` for one point
     of accuracy in the order of importance. Where concepts were searched, ``encoded`` counts those that
-    coordinates detect, ``unique`` those that no other encoder of the table encodes.
+    coordinates detect, ``unique`` those that no other encoder of the table encodes; of several concept sets,
+    the one that most encoders were searched for is taken.
     """
     directions = tables["03-paper-directions"]
     table = directions[["model", "regime", "point", "top_share"]].rename(columns={"top_share": "importance"})
-    measured = tables.get("01-paper-robustness", pd.DataFrame(columns=["model", "er"], dtype=float))
+    measured = tables.get(ROBUSTNESS, pd.DataFrame(columns=["model", "er"], dtype=float))
     er = measured.groupby("model")["er"].agg(er="mean", shifts="count")
     kurtosis = tables["02-paper-kurtosis"].set_index(["model", "point"])[["kurtosis", "top_share"]]
     kurtosis = kurtosis.rename(columns={"top_share": "outlier_share"})
@@ -84,15 +102,19 @@ def signatures(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     pruned = pruned[(pruned["image_set"] == BASE) & (pruned["order"] == "importance")]
     table = table.join(er, on="model").fillna({"shifts": 0}).join(kurtosis, on=["model", "point"])
     table = table.join(pruned.set_index("model")["prunable 1"].rename("prunable"), on="model")
-    if "04-paper-best" not in tables:
-        return table
-    encodes = tables["04-paper-best"]
-    encodes = encodes[encodes["ap"] >= concepts.THRESHOLD]
+    return table if "04-paper-best" not in tables else _with_concepts(table, tables["04-paper-best"])
+
+
+def _with_concepts(table: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
+    chosen = best.groupby("concept_set")["model"].nunique().idxmax()
+    best = best[best["concept_set"] == chosen]
+    encodes = best[best["ap"] >= concepts.THRESHOLD]
     alone = encodes[~encodes.duplicated("concept", keep=False)]
+    searched = table["model"].isin(best["model"])
     for column, rows in (("encoded", encodes), ("unique", alone)):
-        counts = rows.groupby("model").size()
-        table[column] = table["model"].map(counts).fillna(0).astype(int)
-    return table
+        counts = table["model"].map(rows.groupby("model").size()).fillna(0)
+        table[column] = counts.where(searched)  # missing where concepts were not searched
+    return table.assign(concept_set=chosen)
 
 
 def _first(table: pd.DataFrame) -> pd.DataFrame:
