@@ -103,6 +103,17 @@ def test_only_instructors_get_links_to_the_repository(book):
     assert settings["student"]["title"] == "T (student edition)"
 
 
+def test_tables_are_beside_the_sources_and_answers_only_for_instructors(book):
+    (book.parent / "data" / "results").mkdir()
+    (book.parent / "data" / "results" / "a.csv").write_text("1")
+    offered = {name: editions.write(name) / "source" / ".." / "data" for name in editions.EDITIONS}
+    assert all((data / "results" / "a.csv").read_text() == "1" for data in offered.values())
+    assert not (offered["student"] / "exercises").exists()
+    assert (offered["instructor"] / "exercises" / "answers.csv").is_file()
+    editions.write("student")
+    assert (book.parent / "data" / "results" / "a.csv").is_file(), "links go, what they point to stays"
+
+
 def test_an_edition_is_written_anew(book):
     (editions.write("student") / "source" / "old.md").write_text("6 * 7")
     assert not (editions.write("student") / "source" / "old.md").exists()

@@ -13,7 +13,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from featurelens import atomic, exercises, grading, site, stamps
+from featurelens import atomic, exercises, grading, paths, site, stamps
 from featurelens.checks import known
 
 EDITIONS = ("student", "instructor")
@@ -39,6 +39,7 @@ def write(edition: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     left_out = [".ipynb_checkpoints", *([INSTRUCTORS] if student else [])]
     shutil.copytree(book, folder / "source", ignore=shutil.ignore_patterns(*left_out))
+    _link_data(folder / "data", student)
     for path in sorted((folder / "source").rglob("*.ipynb")):
         page = nbformat.read(path, as_version=4)
         page.cells = cells(page.cells, path.stem, student)
@@ -89,6 +90,14 @@ def contents(toc: dict, source: Path) -> dict:
         files = [{"file": f"{INSTRUCTORS}/{path.stem}"} for path in found]
         parts.append({"caption": "For instructors", "chapters": files})
     return toc | {"parts": parts}
+
+
+def _link_data(data: Path, student: bool) -> None:
+    """Put data where pages look for downloads, beside their sources; for students without the answers."""
+    data.mkdir()
+    for entry in paths.data().resolve().iterdir():
+        if not (student and entry.name == "exercises"):
+            (data / entry.name).symlink_to(entry)
 
 
 def _before_solution(chapter: str, exercise: str, student: bool) -> list[NotebookNode]:

@@ -68,9 +68,7 @@ def question(chapter: str, exercise: str) -> Question:
     numeric = {each.exercise: each for each in questions() if each.chapter == chapter}
     if exercise not in numeric:
         listed = ", ".join(numeric)
-        raise ValueError(
-            f"{exercise}: expected an exercise that asks for a number ({listed})"
-        )
+        raise ValueError(f"{exercise}: expected an exercise that asks for a number ({listed})")
     return numeric[exercise]
 
 
