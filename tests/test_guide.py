@@ -29,7 +29,7 @@ def _words(text):
 
 
 def test_every_exercise_is_there_with_its_difficulty():
-    found = re.findall(r"^\| \{ref\}`(ex-[\w-]+)` \| (\d) \| \d+ \|$", NOTES, re.MULTILINE)
+    found = re.findall(r"^\| \{ref\}`.+ <(ex-[\w-]+)>` \| (\d) \| \d+ \|$", NOTES, re.MULTILINE)
     assert sorted(found) == sorted((row["exercise"], row["difficulty"]) for row in EXERCISES)
 
 
