@@ -53,12 +53,12 @@ def scan(
         report = _of_file(model, head, classes, point)
     else:
         report = _of_encoder(model, images, head, classes, point)
+    held = [condition for condition in conditions if condition.holds(report.values)]
     if json:
         atomic.write_text(json.expanduser(), report.to_json())
     if html:
         atomic.write_text(html.expanduser(), report.to_html())
     Console().print(report)
-    held = [condition for condition in conditions if condition.holds(report.values)]
     for condition in held:
         now = scan_fields.shown(report.values[condition.field])
         typer.echo(f"featurelens: {condition} holds: {condition.field} is {now}", err=True)
