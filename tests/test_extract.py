@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from featurelens import heads, imagesets, preprocess, progress, zoo
+from featurelens import checks, heads, imagesets, preprocess, progress, zoo
 from featurelens.encoder import wrap
 from featurelens.extract import extract, features
 from featurelens.files import ImageError
@@ -219,7 +219,7 @@ def test_features_default_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_unknown_engine(tmp_path):
-    with pytest.raises(ValueError, match="unknown engine 'rays': did you mean ray"):
+    with pytest.raises(checks.UnknownNameError, match="unknown engine 'rays': did you mean ray"):
         extract(encoder(), images(), FeatureStore(tmp_path), engine="rays")
 
 

@@ -62,7 +62,7 @@ def test_regimes_and_backbones_are_those_of_the_tables():
 
 
 def test_weights_that_cannot_be_had_end_a_run_or_are_left_out(names, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     wanted = ["hf-hub:nobody/nothing", names[0]]
     with pytest.raises(scales.Unreachable):
         grouped(wanted)

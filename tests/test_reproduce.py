@@ -188,7 +188,7 @@ def test_dry_run_says_what_is_missing_and_writes_nothing(place, reproduced, caps
 def test_a_missing_set_is_one_line(place, monkeypatch, tmp_path, capsys):
     _, names, _ = place
     monkeypatch.setenv("FEATURELENS_IMAGES", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SystemExit) as ended:
         cli.app(["reproduce", "--scale", "paper", "--models", names[0]])
     assert ended.value.code == 2
