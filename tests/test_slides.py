@@ -72,7 +72,9 @@ def notebook():
         markdown("```{solution-start} ex-a\n```\nThe answer."),
         code("answer = 42", {"text/html": "<table><tr><td>42</td></tr></table>"}, tags=["solution"]),
         code("untagged", {"text/markdown": "The answer again."}),
-        markdown("Still the answer.\n```{solution-end}\n```\n\n## What comes next\n\nMore."),
+        markdown(
+            "Still the answer.\n```{solution-end}\n```\n\n## What comes next\n\n- More. " + "More. " * 100
+        ),
         nbformat.v4.new_markdown_cell("> **How this page was made.**", metadata={"tags": ["stamp"]}),
     ]
     stamp = {"computed_on": "2030-01-02", "commit": "abc"}
@@ -152,7 +154,7 @@ def test_one_slide_for_each_heading_and_what_is_seen_below(soup):
     assert "a point of $D = 2$" in section[0] and "Second" not in " ".join(section)
     assert section[1:] == ["Observation: It holds ¶ It does.", "Seen.", "A section 1 1 1"]
     assert exercises == ["Exercises ¶ Exercise: Try it ¶ What is it? And why?"]
-    assert after == ["What comes next ¶ More."]
+    assert after == ["What comes next ¶ " + " ".join(["More."] * 101)]
 
 
 def test_no_code_and_no_solution_is_in_the_deck(soup):

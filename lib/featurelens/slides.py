@@ -73,10 +73,9 @@ class Deck:
 
     def _titled(self, title: str, text: str, kind: str = "plain") -> None:
         """A slide of its own below the section's, or the section's while that has nothing but its heading."""
-        self._add(
-            "-" if self._room == LIST else "subslide",
-            f'### {title}\n\n<div class="{kind}">\n\n{text}\n\n</div>',
-        )
+        bare = self._room == LIST
+        heading = "" if bare and title == self._heading else f"### {title}\n\n"
+        self._add("-" if bare else "subslide", f'{heading}<div class="{kind}">\n\n{text}\n\n</div>')
         self._room = 0
 
     def _output(self, data: dict, settings: dict) -> None:
