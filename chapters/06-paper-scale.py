@@ -32,6 +32,7 @@ from featurelens.paper import costs
 from featurelens.store import FeatureStore
 
 plots.use_style()
+pd.set_option("display.max_colwidth", None)
 book = claims.Claims("06-paper-scale")
 scratch = Path(tempfile.mkdtemp())
 
@@ -171,8 +172,8 @@ pd.DataFrame(
 # ## What it costs
 #
 # Every picture is decoded once, resized once for each kind of resize among the encoders, and shown to all of them.
-# Tools that loop over models decode once for each. How much that matters depends on how many processor cores sit
-# beside the GPU. The figure counts 230,208 images, the six sets and Broden, for the sixteen encoders.
+# Tools that loop over models decode once for each. How much that matters depends on how fast the encoders are and how
+# many processor cores sit beside the GPU: large networks on a slow GPU hide it, small ones on a fast GPU do not. The figure counts 230,208 images, the six sets and Broden, for the sixteen encoders.
 
 # %%
 counted = sum(imagesets.expected(name) for name in subsets.NAMES) + 63_305
@@ -258,9 +259,10 @@ apart = (other.encode(x_NCHW)["joint"] - encoder.encode(x_NCHW)["joint"]).abs().
 dict(other.identity.items() - encoder.identity.items()), f"largest difference {apart:.0e}"
 
 # %% [markdown]
-# One entry is new, and features differ in their last digits: sums are made in another order. An identity errs on the safe
-# side. It may call features different that are equal for every purpose, which costs a second extraction, but never
-# different ones equal. A common wrong answer is that the weights' hash changes; no weight did.
+# One entry is new. On this small network not a bit differs; larger ones differ in the sixth digit, since sums are made in
+# another order. An identity errs on the safe side. It may call features different that are equal for every purpose, which
+# costs a second extraction, but never different ones equal. A common wrong answer is that the weights' hash changes; no
+# weight did.
 #
 # ```{solution-end}
 # ```
@@ -315,8 +317,9 @@ one = table.set_index("hardware")
 
 # %% [markdown]
 # Forward passes limit both, and the eight small cards take about twice as long. The shares of a cluster are perfect
-# here because shards are independent. A common wrong answer adds decoding to the forward passes; they run side by
-# side, so the larger one counts.
+# here because shards are independent. Decoding for each encoder would still hide behind the forward passes, on the H200
+# only just, if it overlapped perfectly with them; it would keep sixteen cores busy for ten minutes that nobody has to
+# wait for once. A common wrong answer adds decoding to the forward passes; they run side by side, so the larger counts.
 #
 # ```{solution-end}
 # ```
