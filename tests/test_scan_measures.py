@@ -116,6 +116,16 @@ def test_sparse_features_are_heavy_without_an_outlier():
     assert measure(made.gaussian()).pattern == "near Gaussian"
 
 
+def test_tails_are_heavy_from_twice_the_gaussian_kurtosis_on():
+    seen = {}
+    for strength in (0.5, 1, 1.5, 2, 3):
+        measured = measure(made.gaussian(width=256) + strength * made.sparse())
+        times = measured.values["kurtosis"] / measured.values["kurtosis_gaussian"]
+        seen[times] = measured.pattern
+        assert measured.pattern == ("heavy tails without an outlier" if times >= 2 else "near Gaussian")
+    assert any(1.2 < times < 2 for times in seen) and any(2 < times < 4 for times in seen)
+
+
 def test_an_outlier_in_a_third_of_the_images_is_none():
     h_ND = made.gaussian()
     h_ND[::3, 5] += 20
@@ -218,6 +228,8 @@ def test_bad_features_are_one_line(h_ND, head, message):
 def test_conditions_of_the_command():
     values = measure(made.planted("constant offset")).values
     holds = {"kurtosis>10": True, "outliers == 1": True, "top_share<.5": False, "kurtosis <= 1e1": False}
+    holds |= {"outliers>=1": True, "outliers<=1": True, "outliers>1": False, "outliers<1": False}
+    holds |= {"outliers!=1": False, "outliers!=2": True}
     for text, expected in holds.items():
         assert scan_fields.condition(text).holds(values) is expected, text
     assert str(scan_fields.condition(" kurtosis >= 1e1")) == "kurtosis>=10"
