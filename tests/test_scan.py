@@ -324,6 +324,12 @@ def test_command_scans_an_encoder(folder, tmp_path, capsys):
     assert [each["key"] for each in facts["left_out"]] == ["torn.png"] and facts["measures"]["classes"] == 12
 
 
+def test_a_folder_may_have_the_name_of_an_encoder(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ENCODER).mkdir(parents=True)
+    assert run(capsys, ENCODER, "--images", folder)[0] == 0
+
+
 def test_classes_are_rows_of_a_head_or_made_of_text(folder, tmp_path, capsys):
     names = tmp_path / "names.txt"
     for encoder, classes in {

@@ -119,6 +119,8 @@ def test_nothing_is_learned_from_one_kind_or_from_the_opposite():
     assert scan_evidence.cut(rows[rows["robust"]], "kurtosis") is None
     opposite = rows.assign(kurtosis=np.where(rows["robust"], 2.0, 9.0))
     assert scan_evidence.cut(opposite, "kurtosis") is None
+    mixed = rows.assign(kurtosis=[2.0, 9.0] * 6)  # half of each kind on either side: no better than guessing
+    assert scan_evidence.cut(mixed, "kurtosis") is None
 
 
 def test_a_family_has_no_say_about_itself():

@@ -83,7 +83,8 @@ def _of_encoder(
     from featurelens import imagesets, scan, scan_heads, zoo
 
     there = Path(name).expanduser()
-    if there.is_dir() or (there.is_file() and there.suffix in (".npy", ".parquet")):
+    named = name in zoo.names()  # a folder may happen to have the name of an encoder
+    if not named and (there.is_dir() or (there.is_file() and there.suffix in (".npy", ".parquet"))):
         raise ValueError(f"{name}: expected a model with --images, found features")
     names = scan_heads.names(classes) if classes else None
     given, pictures = _head(head, point or ""), imagesets.load(images)
