@@ -187,10 +187,10 @@ figures.hours(table, len(backbones))
 table.assign(kind=table["kind"].map({"published": "published rates", "estimate": "estimate"})).round(2)
 
 # %% [markdown]
-# These are estimates from other people's rates, in half precision, and they leave out downloads and the tables, which
-# take minutes to an hour for each encoder on two cores, most of it for concepts. Before a run
-# starts, `featurelens reproduce --scale paper --dry-run` measures a few pictures on the machine it is on, and says
-# how many are missing in the store, how many bytes they will take, and how long.
+# These are estimates from other people's rates, in half precision. They leave out downloads, and the tables that are made
+# of the features on the processor: pruning curves and concepts, which nobody has timed at this size. Before a run starts,
+# `featurelens reproduce --scale paper --dry-run` measures a few pictures on the machine it is on, and says how many are
+# missing in the store, how many bytes they will take, and how long.
 #
 # What can be measured here is the rate itself, on two processor cores, beside what one would use instead.
 
