@@ -66,7 +66,7 @@ lint: env
 	$(BIN)/featurelens book check --pairs
 
 test: lint
-	OMP_NUM_THREADS=2 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: env
 	$(BIN)/python -m benchmarks
