@@ -1,7 +1,6 @@
 """What a run will cost, as tables for a terminal."""
 
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 
 from rich.table import Table
@@ -13,6 +12,7 @@ from featurelens.paper import costs
 from featurelens.paper.loading import Run, groups
 from featurelens.paper.names import SETS
 from featurelens.pipeline import Work
+from featurelens.shards import DTYPES
 
 PROBED = 32  # pictures that this machine's rates are measured on
 BROKEN = (scales.Unreachable, checks.UnknownNameError, FileNotFoundError, ValueError)
@@ -41,27 +41,28 @@ def here(run: Run) -> Table:
     for column in ("image set", "images", "expected", "to extract", "MiB", "time", ""):
         table.add_column(column, justify="left" if column in ("image set", "") else "right")
     sets, broken = _sets(run)
-    todo, held, seconds = (dict.fromkeys(sets, 0) for _ in range(3))
+    counted = {name: [0, 0, 0.0] for name in sets}
     for encoders, _ in groups(run, lambda _: None):
-        members = list(encoders.values())
         for name, images in sets.items():
-            work = extract.missing(members, images, run.store)
-            rows = {
-                n: sum(len(work.rows(k)) for k, todo in work.todo.items() if n in todo)
-                for n in range(len(members))
-            }
-            todo[name] += sum(rows.values())
-            each = 4 if run.store.precision == "float32" else 2
-            held[name] += sum(size([members[n]], count, each) for n, count in rows.items())
-            seconds[name] += seconds_here(work)
+            more = _missing(run, list(encoders.values()), images)
+            counted[name] = [sum(pair) for pair in zip(counted[name], more, strict=True)]
+        encoders.clear()  # before the next group is loaded
     for name, images in sets.items():
         expected = f"{imagesets.expected(SETS[name]):,}" if name in SETS else "any"
-        taken = str(timedelta(seconds=round(seconds[name])))
-        mib = f"{held[name] / 2**20:,.1f}"
-        table.add_row(name, f"{len(images):,}", expected, f"{todo[name]:,}", mib, taken, "")
+        rows, held, seconds = counted[name]
+        taken, mib = str(timedelta(seconds=round(seconds))), f"{held / 2**20:,.1f}"
+        table.add_row(name, f"{len(images):,}", expected, f"{rows:,}", mib, taken, "")
     for name, reason in broken.items():
         table.add_row(name, "none", "", "", "", "", reason)
     return table
+
+
+def _missing(run: Run, encoders: list[Encoder], images: ImageSet) -> tuple[int, int, float]:
+    """Pictures that encoders have to see, counted for each, bytes of their features, and seconds."""
+    work = extract.missing(encoders, images, run.store)
+    rows, each = missing_rows(work), DTYPES[run.store.precision].itemsize
+    numbers = sum(n * sum(encoder.dims.values()) for n, encoder in zip(rows, encoders, strict=True))
+    return sum(rows), each * numbers, seconds_here(work)
 
 
 def _sets(run: Run) -> tuple[dict[str, ImageSet], dict[str, str]]:
@@ -78,9 +79,12 @@ def _sets(run: Run) -> tuple[dict[str, ImageSet], dict[str, str]]:
     return found, broken
 
 
-def size(encoders: Sequence[Encoder], images: int, bytes_each: int = 4) -> int:
-    """Return the bytes that features of some images take at every point of the encoders."""
-    return images * bytes_each * sum(sum(encoder.dims.values()) for encoder in encoders)
+def missing_rows(work: Work) -> list[int]:
+    """Return how many pictures each encoder has to see."""
+    return [
+        sum(len(work.rows(shard)) for shard, numbers in work.todo.items() if number in numbers)
+        for number in range(len(work.encoders))
+    ]
 
 
 def seconds_here(work: Work) -> float:
@@ -97,10 +101,7 @@ def seconds_here(work: Work) -> float:
     with decoding.threads() as pool:
         list(decoding.batches(work.images, few, steps, PROBED, pool))
     decode = (time.perf_counter() - start) / len(few) * work.pictures
-    encode = 0.0
-    for number, encoder in enumerate(work.encoders):
-        rows = sum(len(work.rows(shard)) for shard, numbers in work.todo.items() if number in numbers)
-        encode += _seconds(encoder) * rows
+    encode = sum(_seconds(encoder) * n for encoder, n in zip(work.encoders, missing_rows(work), strict=True))
     on_gpu = any(encoder.device.type == "cuda" for encoder in work.encoders)
     return max(encode, decode) if on_gpu else encode + decode
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurelens import concepts, results, robustness, testbed, zoo
+from featurelens import concepts, results, robustness, scales, testbed, zoo
 from featurelens.paper.measure import BASE
 from featurelens.paper.names import SCALE
 from featurelens.paper.run import Frames, Run, published_accuracy
@@ -68,7 +68,7 @@ def _stored() -> dict[str, pd.DataFrame]:
     for name in STACKED:
         try:
             found[name] = results.read(name, SCALE)
-        except results.scales.Unreachable:
+        except scales.Unreachable:
             continue
     return found
 
