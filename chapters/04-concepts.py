@@ -24,6 +24,7 @@ from IPython.display import Markdown
 from scipy import stats
 
 from featurelens import (
+    candidates,
     claims,
     concepts,
     kernels,
@@ -773,7 +774,7 @@ kernels.average_precision(scores_NK, present_NT).flatten()
 # %% tags=["solution"]
 h_ND, _ = small.searched("clip-web-resnet-s0")["joint"]
 judged = concepts.labels(small.concept_set(), "balanced")
-many_DK = concepts.random_directions(h_ND.shape[1], 1024, seed=5)
+many_DK = candidates.random_directions(h_ND.shape[1], 1024, seed=5)
 {k: len(concepts.detect(h_ND, many_DK[:, :k], judged).encoded()) for k in (16, 64, 256, 1024)}
 
 # %% [markdown]

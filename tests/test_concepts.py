@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from featurelens import checks, concepts, imagesets
+from featurelens import candidates, checks, concepts, imagesets
 from featurelens.concept_labels import ConceptSet
 from featurelens.concepts import Detection
 
@@ -150,7 +150,7 @@ def test_bad_choices_are_one_line(arguments, error, message):
 def test_detection_is_scikit_learns_average_precision_in_both_senses(negatives, unknown, levels):
     whole, row_N = drawn(), torch.randperm(600, generator=generator(5))[:400]
     judged = concepts.labels(whole, negatives, unknown=unknown, minimum=5, rows=row_N)
-    h_ND, directions_DK = torch.randn(400, 7, generator=generator(1)), concepts.random_directions(7, 4, 2)
+    h_ND, directions_DK = torch.randn(400, 7, generator=generator(1)), candidates.random_directions(7, 4, 2)
     if levels:  # many equal scores
         h_ND, directions_DK = (h_ND * levels).round(), torch.eye(7)[:, :4]
     found = concepts.detect(h_ND, directions_DK, judged)
@@ -260,15 +260,15 @@ def test_top_lists_the_best_concepts_of_a_direction():
 
 
 def test_random_directions_are_uniform_units():
-    v_DK = concepts.random_directions(3, 4000, seed=0)
+    v_DK = candidates.random_directions(3, 4000, seed=0)
     torch.testing.assert_close(v_DK.norm(dim=0), torch.ones(4000, dtype=torch.float64))
     # On a sphere in three dimensions each coordinate is uniform (Archimedes); of opposite points, both.
     for x_K in v_DK:
         assert stats.kstest(x_K.numpy(), stats.uniform(-1, 2).cdf, method="asymp").pvalue > 1e-3
     covariance_DD = (v_DK @ v_DK.T / 4000 - torch.eye(3) / 3).abs()
     assert covariance_DD.max() < 0.02
-    assert concepts.random_directions(3, 5, 1).equal(concepts.random_directions(3, 5, 1))
-    assert not concepts.random_directions(3, 5, 1).equal(concepts.random_directions(3, 5, 2))
+    assert candidates.random_directions(3, 5, 1).equal(candidates.random_directions(3, 5, 1))
+    assert not candidates.random_directions(3, 5, 1).equal(candidates.random_directions(3, 5, 2))
 
 
 def best_of(scores_NK, present_N):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from featurelens import concepts, extract, imagesets, probing, scales
+from featurelens import candidates, concepts, extract, imagesets, probing, scales
 from featurelens.concept_labels import ConceptSet
 
 WIDTH, COUNT = 6, 200
@@ -118,7 +118,7 @@ def directions(made, model, kind):
     if kind == "features":
         return np.eye(WIDTH)
     if kind == "random":
-        return concepts.random_directions(WIDTH, WIDTH, seed=0).numpy()
+        return candidates.random_directions(WIDTH, WIDTH, seed=0).numpy()
     return np.linalg.svd(made.encoders[model].head.w_CD.numpy(), full_matrices=False)[2].T
 
 

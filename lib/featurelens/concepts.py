@@ -210,13 +210,6 @@ def project(h_ND: torch.Tensor, directions_DK: torch.Tensor) -> torch.Tensor:
     return h_ND @ directions_DK.to(h_ND)
 
 
-def random_directions(width: int, count: int, seed: int) -> torch.Tensor:
-    """Return ``count`` unit directions (width x count), uniform on the sphere: what no training gives."""
-    random = torch.Generator().manual_seed(seed)
-    v_DK = torch.randn(width, count, generator=random, dtype=torch.float64)
-    return v_DK / v_DK.norm(dim=0)
-
-
 def by_luck(
     h_ND: torch.Tensor, directions_DK: torch.Tensor, judged: Labels, permutations: int = 20, seed: int = 0
 ) -> torch.Tensor:

@@ -4,7 +4,6 @@ pooch, which fetches the small files of ``published.py``, starts again from the 
 connection breaks; for a gigabyte from one university server that is the difference between late and never.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from featurelens import atomic
+from featurelens import atomic, storage
 from featurelens.scales import Unreachable
 
 TIMEOUT = (5, 60)  # seconds to connect, and between two pieces
@@ -115,10 +114,10 @@ def unpack(archive: Path, target: Path, holds: str) -> None:
     Raises:
         ValueError: another sha256, a damaged archive (it is deleted), or one without the file ``holds``.
     """
-    record, sha256 = archive.with_name(f"{archive.name}.sha256"), _sha256(archive)
-    if record.exists() and (recorded := record.read_text().split()[0]) != sha256:
-        accept = f"delete {record.name} to accept it"
-        raise ValueError(f"{archive.name}: expected sha256 {recorded[:12]}…, found {sha256[:12]}…: {accept}")
+    record, sha256 = archive.with_name(f"{archive.name}.sha256"), storage.sha256(archive)
+    if record.exists():
+        recorded = record.read_text().split()[0]
+        storage.same(archive.name, sha256, recorded, f": delete {record.name} to accept it")
     unfinished = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -137,8 +136,3 @@ def unpack(archive: Path, target: Path, holds: str) -> None:
         ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

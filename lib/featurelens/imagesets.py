@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from featurelens import checks, files, hub_imagesets, labels, subsets, tar_shards
+from featurelens import checks, files, hub_imagesets, labels, storage, subsets, tar_shards
 from featurelens.scales import Unreachable
 
 TABLE = Path(__file__).parent / "tables" / "imagesets.csv"
@@ -149,10 +149,7 @@ def _packed(name: str, labels: str, sha256: str, **_facts: str) -> ImageSet:
     if not folder or not path.is_file():
         found = f"no such file in {folder}" if folder else "it is unset"
         raise Unreachable(f"image set {name!r}: set FEATURELENS_IMAGES to the folder of {name}.tar ({found})")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise ValueError(f"{path.name}: expected sha256 {sha256[:12]}…, found {found[:12]}…")
+    storage.same(path.name, storage.sha256(path), sha256)
     return _labelled(name, files.listed(path), labels, sha256)
 
 

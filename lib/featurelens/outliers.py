@@ -12,6 +12,7 @@ from featurelens.encoder import Encoder
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 ROTATIONS = 5
 RANDOM_PAIRS = 200
+COLUMNS = 256
 SUPERVISED = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 # Stimuli of Geirhos et al. are judged whole, in 16 categories; the ImageNet sample with the own crop.
 SAMPLE = "imagenet_sample1000"
@@ -60,14 +61,16 @@ def rotated_kurtosis(h_ND: torch.Tensor, seed: int) -> float:
 
 def distances(h_ND: torch.Tensor) -> torch.Tensor:
     """Return each coordinate's distance from its image's mean, in standard deviations: median over images."""
-    d_ND = h_ND.double() - h_ND.double().mean(1, keepdim=True)
-    return (d_ND / d_ND.square().mean(1, keepdim=True).sqrt()).abs().median(0).values
+    std_N1, mean_N1 = torch.std_mean(h_ND.double(), 1, correction=0, keepdim=True)
+    # Some columns at a time, which bounds the memory. torch's median of an even count is no mean of two.
+    parts = [((part_NB - mean_N1) / std_N1).abs().numpy() for part_NB in h_ND.split(COLUMNS, dim=1)]
+    return torch.from_numpy(np.concatenate([np.median(part_NB, axis=0) for part_NB in parts]))
 
 
 def lead(h_ND: torch.Tensor) -> float:
     """Return how far the furthest coordinate is (:func:`distances`), in units of the median coordinate."""
     z_D = distances(h_ND)
-    return (z_D.max() / z_D.median()).item()
+    return (z_D.max() / z_D.quantile(0.5)).item()
 
 
 def without(h_ND: torch.Tensor, coordinates: Iterable[int]) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from featurelens import colours, concepts, conceptsets, extract, imagesets, kernels, outliers
+from featurelens import candidates, colours, concepts, conceptsets, extract, imagesets, outliers
 from featurelens.concept_labels import ConceptSet
 
 # Every class is somewhere in every frame of a drive through town: an object counts from this share of pixels.
@@ -56,13 +56,7 @@ def table() -> pd.DataFrame:
         for model, encoder in encoders.items():
             found = extract.features(encoder, concept_set.images)
             judged = concepts.labels(concept_set, "balanced", minimum=MINIMUM, rows=found.row_N)
-            width = found.h_ND.shape[1]
-            searched = {
-                "features": torch.eye(width),
-                "right singular vectors": kernels.directions(encoder.head.w_CD).v_DK,
-                "random": concepts.random_directions(width, width, seed=0),
-            }
-            for kind, v_DK in searched.items():
+            for kind, v_DK in candidates.by_kind(found.h_ND.shape[1], encoder.head).items():
                 rows = concepts.detect(found.h_ND, v_DK, judged).table()
                 if kind == "features":
                     luck_RT = concepts.by_luck(found.h_ND, v_DK, judged, PERMUTATIONS)

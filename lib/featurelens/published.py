@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pooch
 from requests.exceptions import RequestException
 
-from featurelens import checks, paths
+from featurelens import checks, paths, storage
 from featurelens.scales import Unreachable
 
 CONNECT_SECONDS, READ_SECONDS = 5, 60
@@ -58,9 +58,7 @@ def fetch(key: str) -> Path:
 
 def _verified(file: Path, entry: Entry) -> Path:
     """Return ``file`` if it has the registered hash."""
-    sha256 = pooch.file_hash(str(file), alg="sha256")
-    if sha256 != entry.sha256:
-        raise ValueError(f"{file}: expected sha256 {entry.sha256[:16]}…, found {sha256[:16]}…")
+    storage.same(file, storage.sha256(file), entry.sha256)
     return file
 
 

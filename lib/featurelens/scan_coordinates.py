@@ -10,7 +10,6 @@ from featurelens import kernels
 # Of the mean square of a coordinate's standard scores, the square of their mean is what is the same in every
 # image. From this share on the coordinate is a constant offset, below that one it is image-dependent.
 CONSTANT, DEPENDENT = 0.9, 0.5
-COLUMNS = 256  # coordinates at a time, which bounds the memory
 
 
 class Coordinate(NamedTuple):
@@ -40,26 +39,19 @@ class Coordinate(NamedTuple):
     kind: str
 
 
-def distances(h_ND: torch.Tensor) -> np.ndarray:
-    """Return how far each coordinate is from its image's mean, in standard deviations: median over images."""
-    mean_N1, std_N1 = _moments(h_ND)
-    parts = [((part_NB - mean_N1) / std_N1).abs().numpy() for part_NB in h_ND.split(COLUMNS, dim=1)]
-    return np.concatenate([np.median(part_NB, axis=0) for part_NB in parts])
-
-
 def found(h_ND: torch.Tensor, distance_D: np.ndarray) -> list[Coordinate]:
     """Return the outlier coordinates (:func:`featurelens.kernels.outlier_coordinates`), largest first.
 
     Args:
         h_ND: features.
-        distance_D: their :func:`distances`.
+        distance_D: their :func:`featurelens.outliers.distances`.
 
     Raises:
         TypeError, ValueError: as :func:`featurelens.kernels.activation_kurtosis`.
     """
     c_D, width, usual = kernels.kurtosis_contributions(h_ND), h_ND.shape[1], float(np.median(distance_D))
     leader_N = (h_ND - h_ND.mean(1, keepdim=True)).abs().argmax(1)
-    mean_N1, std_N1 = _moments(h_ND)
+    std_N1, mean_N1 = torch.std_mean(h_ND.double(), 1, correction=0, keepdim=True)
     rows = []
     for j in kernels.outlier_coordinates(h_ND).tolist():
         z_N = ((h_ND[:, [j]] - mean_N1) / std_N1)[:, 0].numpy()
@@ -85,9 +77,3 @@ def _kind(constant: float) -> str:
     if constant >= CONSTANT:
         return "constant offset"
     return "both" if constant >= DEPENDENT else "image-dependent"
-
-
-def _moments(h_ND: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of each image's coordinates, float64."""
-    std_N1, mean_N1 = torch.std_mean(h_ND.double(), 1, correction=0, keepdim=True)
-    return mean_N1, std_N1

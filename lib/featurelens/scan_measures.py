@@ -62,7 +62,7 @@ def measure(h_ND: torch.Tensor, head: LinearHead | None = None) -> Measured:
     if head is not None:
         _fits(head, h_ND)
     k_N = kernels.activation_kurtosis(h_ND).double()
-    distance_D = scan_coordinates.distances(h_ND)
+    distance_D = outliers.distances(h_ND).numpy()
     coordinates = scan_coordinates.found(h_ND, distance_D)
     values = _kurtosis(h_ND, k_N) | _causes(h_ND, coordinates) | _size(h_ND)
     agreement_K1 = None

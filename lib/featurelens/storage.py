@@ -70,9 +70,7 @@ def tensors(path: Path, expected: str | None = None) -> dict[str, torch.Tensor]:
     """
     data = None if isinstance(path, Path) else path.read_bytes()
     if expected:
-        found = sha256(path) if data is None else hashlib.sha256(data).hexdigest()
-        if found != expected:
-            raise ValueError(f"{path}: expected sha256 {expected[:12]}…, found {found[:12]}…")
+        same(path, sha256(path) if data is None else hashlib.sha256(data).hexdigest(), expected)
     try:
         if data is not None:
             return load(data)
@@ -103,6 +101,16 @@ def metadata(path: Path) -> dict[str, str]:
         return found
     except (SafetensorError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: expected tensors, found a damaged file ({error})") from error
+
+
+def same(path: Path | str, found: str, expected: str, advice: str = "") -> None:
+    """Compare the SHA-256 of a file with the one that it has to have.
+
+    Raises:
+        ValueError: they differ; ``advice`` ends the message.
+    """
+    if found != expected:
+        raise ValueError(f"{path}: expected sha256 {expected[:12]}…, found {found[:12]}…{advice}")
 
 
 def sha256(path: Path) -> str:

@@ -66,7 +66,7 @@ def test_right_singular_vectors_are_searched_where_the_head_reads(name):
     for point, (_, directions) in found.items():
         width = encoder.dims[point]
         assert directions["features"].equal(torch.eye(width))
-        draws = [directions[f"random {draw}"] for draw in range(small.RANDOM_DRAWS)]
+        draws = [directions[kind] for kind in ("random", "random 1")]
         assert [v_DK.shape for v_DK in draws] == [(width, width)] * 2 and not draws[0].equal(draws[1])
         reads = encoder.head is not None and encoder.head.point == point
         assert len(directions) == 3 + reads and ("right singular vectors" in directions) == reads

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from featurelens import concepts, conceptsets, extract, imagesets, kernels, zoo
+from featurelens import candidates, concepts, conceptsets, extract, imagesets, zoo
 from featurelens.concept_labels import ConceptSet
 from featurelens.miniature import checkpoints
 from featurelens.miniature.recipes import recipe
@@ -47,11 +47,10 @@ def searched(name: str) -> dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]
     found = {}
     for point, width in encoder.dims.items():
         h_ND = extract.features(encoder, imagesets.load(BASE), point=point).h_ND
-        directions = {"features": torch.eye(width)}
-        if encoder.head is not None and encoder.head.point == point:
-            directions["right singular vectors"] = kernels.directions(encoder.head.w_CD).v_DK
-        for draw in range(RANDOM_DRAWS):
-            directions[f"random {draw}"] = concepts.random_directions(width, width, seed=draw)
+        reads = encoder.head is not None and encoder.head.point == point
+        directions = candidates.by_kind(width, encoder.head if reads else None)
+        for draw in range(1, RANDOM_DRAWS):
+            directions[f"random {draw}"] = candidates.random_directions(width, width, seed=draw)
         found[point] = (h_ND, directions)
     return found
 

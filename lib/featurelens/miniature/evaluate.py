@@ -4,7 +4,6 @@ Networks that ship are encoders like any other: their features come from the fea
 chapters share one encoding. Only networks in training, and those that do not ship, are encoded here.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -107,15 +106,11 @@ def adversarial_table() -> pd.DataFrame:
     return pd.DataFrame({"index": index_N.numpy(), "taken_for": taken_for})
 
 
-def kurtosis_table(names: Sequence[str] | None = None) -> pd.DataFrame:
-    """:func:`featurelens.outliers.summary` of networks at each feature point on ``base-val``.
-
-    Args:
-        names: networks; by default those of the compared regimes.
-    """
+def kurtosis_table() -> pd.DataFrame:
+    """Summaries (:func:`featurelens.outliers.summary`) of the networks at each point, on ``base-val``."""
     images = imagesets.load("miniature/base-val")
     rows = []
-    for name in names or checkpoints.names():
+    for name in checkpoints.names():
         encoder = zoo.load(f"miniature/{name}")
         for point in encoder.dims:
             summary = outliers.summary(extract.features(encoder, images, point=point).h_ND)

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from featurelens import concepts, heads, kernels, outliers, privileged, pruning, robustness, subsets
+from featurelens import (
+    candidates,
+    concepts,
+    heads,
+    outliers,
+    privileged,
+    pruning,
+    robustness,
+    subsets,
+)
 from featurelens.concept_labels import ConceptSet
 from featurelens.extract import Features
 from featurelens.heads import LinearHead
@@ -103,15 +112,9 @@ def encoded(head: LinearHead, found: Features, concept_set: ConceptSet) -> tuple
     Coordinates, the head's right singular vectors and as many random directions, where the head reads;
     negatives are balanced. The second table is for coordinates: ``concept``, ``category``, ``ap``.
     """
-    judged, own = concepts.labels(concept_set, "balanced", rows=found.row_N), kernels.directions(head.w_CD)
-    width = found.h_ND.shape[1]
-    searched = {
-        "features": torch.eye(width),
-        "right singular vectors": own.v_DK[:, : own.rank],
-        "random": concepts.random_directions(width, width, seed=0),
-    }
+    judged = concepts.labels(concept_set, "balanced", rows=found.row_N)
     counts, best = [], None
-    for kind, v_DK in searched.items():
+    for kind, v_DK in candidates.by_kind(found.h_ND.shape[1], head).items():
         best_T = concepts.detect(found.h_ND, v_DK, judged).best_T
         best = best_T if best is None else best
         size = {"kind": kind, "directions": v_DK.shape[1], "concepts": len(judged.names)}
