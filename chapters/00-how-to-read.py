@@ -208,9 +208,9 @@ gallery.captioned("web", torch.tensor([1, 4, 8, 18, 21]))
 # run `FEATURELENS_SCALE=published make refresh`, and look at the date under the figure.
 
 # %% [markdown]
-# ## An exercise
+# ## Exercises
 #
-# ::::{exercise}
+# ::::{exercise} The tallest coordinate
 # :label: ex-tour
 #
 # `vectors` has a column `kurtosis`, the same for all coordinates of one network. A vector of 512 coordinates with
@@ -232,3 +232,59 @@ gallery.captioned("web", torch.tensor([1, 4, 8, 18, 21]))
 # This is a little low, because the mean of a fourth power is at least the fourth power of the mean. The chapter on
 # outlier features splits kurtosis by coordinate exactly.
 # ::::
+
+# %% [markdown]
+# ```{exercise-start} How tall is tall?
+# :label: ex-by-luck
+# ```
+# The tallest coordinate of the untrained network is 2.6 standard deviations high. Is that more than luck? Draw 512
+# Gaussian numbers, take the largest size among them, and do so two thousand times. What is the mean?
+# ```{exercise-end}
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-by-luck
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+drawn = torch.randn(2000, 512, generator=torch.Generator().manual_seed(0)).abs().max(1).values
+print(f"mean {drawn.mean():.2f}, largest {drawn.max():.2f}")
+
+# %% [markdown]
+# The tallest of 512 is expected above 3: the untrained network has none that is tall. None of two thousand draws
+# comes near 14. With many coordinates *something* always stands out a little, so that "the largest one" has to be
+# compared with the largest one of luck.
+#
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise-start} Do the clouds touch?
+# :label: ex-clouds
+# ```
+# `scored` holds the models of the left panel; `regime` is how they were trained and `er` their effective robustness.
+# By how many points is the least robust zero-shot model (`clip-web`) above the most robust model of any other regime?
+# What does this number not say?
+# ```{exercise-end}
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-clouds
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+lowest, highest = scored.groupby("regime")["er"].min(), scored.groupby("regime")["er"].max()
+others = highest.drop("clip-web")
+print(
+    f"{lowest['clip-web']:.2f} - {others.max():.2f} ({others.idxmax()}) = {lowest['clip-web'] - others.max():.2f}"
+)
+
+# %% [markdown]
+# They do not touch, by less than half a point. Every zero-shot model is above every other one, but the gap is that of
+# two extremes among hundreds of models: one model more may close it. The medians, 22 points apart, are the sturdier
+# statement. And the best of the others is a *finetuned CLIP*: what it kept, it kept from there.
+#
+# ```{solution-end}
+# ```

@@ -156,6 +156,8 @@ FOUND: dict[str, Callable[[str], float]] = {
     "ex-more-directions": after("1024:"),
     "ex-fairer-reader": after("^"),
     "ex-five-regimes": after("'p':"),
+    "ex-by-luck": after("mean"),
+    "ex-clouds": after("="),
     "ex-screen": after(r"\ndata "),
     "ex-beyond": after("'sketch':"),
 }
