@@ -194,7 +194,7 @@ gallery.captioned("web", torch.tensor([1, 4, 8, 18, 21]))
 # ## How a page is made
 #
 # Each page has the same form: what you will learn; a numbered claim; the code that measures it; a figure with a
-# description; what would falsify the claim; an exercise with a solution; a {term}`stamp`. The claims are written
+# description; what would falsify the claim; exercises; a {term}`stamp`. The claims are written
 # to a file, and a test computes them again and compares.
 #
 # The sources are the files in `chapters/`. To change a page, edit its source and run:
@@ -288,3 +288,10 @@ print(
 #
 # ```{solution-end}
 # ```
+#
+# ## Further reading
+#
+# - {cite:t}`crabbe2024` is the paper that this book starts from; its first version {cite:p}`crabbe2023` claims more.
+# - {cite:t}`geirhos2020` explain why a network that is right on photographs may be right for a reason that sketches
+#   lack.
+# - {cite:t}`radford2021` show, in a few pages on natural shifts, the observation that all of this grew from.

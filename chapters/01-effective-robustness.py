@@ -923,6 +923,16 @@ pd.concat([best_control, rivals.nlargest(3, "er")])[["model", "acc_in", "acc_shi
 # ```
 
 # %% [markdown]
+# ## Further reading
+#
+# - {cite:t}`taori2020` define effective robustness and measure two hundred models; {cite:t}`miller2021` show how widely
+#   such lines hold, and where they do not.
+# - {cite:t}`shi2023` question the measure itself. With a second ordinary test set, of the kind of pictures that CLIP was
+#   trained on, much of the zero-shot models' effective robustness goes away. Whoever quotes this page should know that one.
+# - {cite:t}`fang2022` and {cite:t}`nguyen2022` ask where the robustness comes from: the data; and mixing sources dilutes the
+#   best of them rather than adding up.
+# - {cite:t}`wortsman2022` and {cite:t}`kumar2022` keep more of it through finetuning.
+#
 # ## What comes next
 #
 # The models of {prf:ref}`obs-clip-robust` are the robust ones of this book, and those of

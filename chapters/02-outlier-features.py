@@ -994,6 +994,17 @@ print(f"outlier coordinates: {kernels.outlier_coordinates(h_ND).tolist()}")
 # ```
 
 # %% [markdown]
+# ## Further reading
+#
+# - {cite:t}`kovaleva2021` find outlier dimensions in language models, and that a model breaks without them;
+#   {cite:t}`puccetti2022` trace them to how often a word occurs.
+# - {cite:t}`dettmers2022` met them as an obstacle to 8-bit arithmetic. It is the same reason for which fourth powers need
+#   wide numbers here.
+# - {cite:t}`elhage2023` ask why the coordinates are special at all, and suspect the optimizer. {doc}`05-controls` tests that
+#   in the miniature.
+# - {cite:t}`darcet2024` see outliers of another kind in vision transformers: whole tokens with large norm. They are not
+#   what this page measures.
+#
 # ## What comes next
 #
 # Outlier coordinates are directions that most images share. {doc}`01-effective-robustness` says which

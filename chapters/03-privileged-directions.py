@@ -1061,6 +1061,14 @@ needed
 # ```
 
 # %% [markdown]
+# ## Further reading
+#
+# - {cite:t}`gandelsman2024` take CLIP's image representation apart by layers, heads and positions, and put words on the
+#   parts; here only the last step is taken apart.
+# - {cite:t}`papyan2020` describe what becomes of features and head of a supervised network that is trained to the end: as
+#   many directions as classes. It is what to expect of a supervised control.
+# - {cite:t}`izenman1975` is where reduced-rank regression comes from, the fair rival of pruning.
+#
 # ## What comes next
 #
 # A direction can be large and say nothing. The next question is what the others say: which concepts they

@@ -821,6 +821,15 @@ int((own >= concepts.THRESHOLD).sum())
 # ```
 
 # %% [markdown]
+# ## Further reading
+#
+# - {cite:t}`bau2017` made the concepts and their masks, and count units of networks with them; {cite:t}`fong2018` show that
+#   concepts lie in combinations of units rather than in single ones.
+# - {cite:t}`oikarinen2023` name units without any masks, by CLIP itself; {cite:t}`bhalla2024` write a CLIP embedding as a
+#   sparse sum of words. Both need a vocabulary, as the section on words does.
+# - {cite:t}`goh2021` look at single neurons of CLIP that fire for one person or topic in photographs, drawings and writing.
+# - {cite:t}`elhage2022` is the toy model of superposition, and the best first reading on it.
+#
 # ## What comes next
 #
 # Three measures, three chapters, one question: which of them tells robust models from fragile ones without

@@ -1060,6 +1060,15 @@ beyond = wiseft.between("finetuned-resnet-s0", 1.25)
 # ```{solution-end}
 # ```
 #
+# ## Further reading
+#
+# - {cite:t}`fang2022` trained the control that matters most, CLIP on ImageNet-Captions.
+# - {cite:t}`he2024` vary architecture and optimizer of language models and watch their outlier features: the nearest
+#   relative of this page's sweep.
+# - {cite:t}`liang2022` discovered the modality gap; {cite:t}`schrodi2025` find that few coordinates carry it, and trace it to
+#   what captions leave out.
+# - {cite:t}`wortsman2022` invented the path between zero-shot and finetuned weights.
+#
 # ## What comes next
 #
 # Everything here that needs real weights waits for the `paper` scale: the sixteen encoders, their controls, and

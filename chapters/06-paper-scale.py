@@ -353,6 +353,14 @@ one = table.set_index("hardware")
 # ```
 
 # %% [markdown]
+# ## Further reading
+#
+# - {cite:t}`cherti2023` train and evaluate CLIP models on open data at many sizes; the evaluation code of that project is
+#   the standard to compare accuracies with.
+# - {cite:t}`muttenthaler2021` describe a library that extracts activations of any layer of many networks. Use it where one
+#   network and a few thousand pictures are all you need.
+# - {cite:t}`recht2019` collected ImageNet-V2, and found how much accuracy depends on details of collecting.
+#
 # ## What comes next
 #
 # With features of real encoders in the store, every page of this book can be computed again; each has a section on the
