@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := book
-.PHONY: env env-newest book slides pdf site student instructor serve test lint bench refresh refresh-all
+.PHONY: env env-newest book slides pdf pdf-student site student instructor serve test lint bench refresh refresh-all
 
 env: $(READY)
 
@@ -50,9 +50,12 @@ serve: book
 slides: env
 	$(BIN)/featurelens slides
 
-# All pages in one file; needs Chromium, and says so where there is none.
+# All pages in one file, with and without solutions; needs Chromium, and says so where there is none.
 pdf: book
 	$(BIN)/featurelens pdf
+
+pdf-student: student
+	$(BIN)/featurelens pdf --built _build/student/html --toc _build/student/_toc.yml --out _build/pdf/student.pdf
 
 # What a web server needs: the book, and beside it the slides and the PDF.
 site: book slides pdf

@@ -37,7 +37,9 @@ def contents(tmp_path, monkeypatch):
 
 
 def test_contents_are_in_the_order_of_the_book(tmp_path):
-    (tmp_path / "t.yml").write_text("root: a\nparts:\n- chapters:\n  - file: c\n- chapters:\n  - file: b/d\n")
+    (tmp_path / "t.yml").write_text(
+        "root: a\nparts:\n- chapters:\n  - file: c\n- chapters:\n  - file: b/d\n  - file: api/x\n"
+    )
     assert pdf.contents(tmp_path / "t.yml") == ["a", "c", "b/d"]
 
 

@@ -18,6 +18,7 @@ def slides(
 
 def pdf(
     built: Annotated[Path, typer.Option(help="Folder of the built site.")] = Path("_build/html"),
+    toc: Annotated[Path, typer.Option(help="Its table of contents.")] = Path("_toc.yml"),
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("_build/pdf/book.pdf"),
 ) -> None:
     """Print the built site to one PDF, pages in the order of the contents; skipped without a Chromium."""
@@ -27,5 +28,5 @@ def pdf(
     if browser is None:
         typer.echo("pdf: skipped, no chromium on this machine")
         return
-    printing.write(built, out, browser)
+    printing.write(built, toc, out, browser)
     typer.echo(out)

@@ -12,6 +12,7 @@ import yaml
 from featurelens import atomic, stamps
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_LIBRARY = "api"  # pages to look things up in, not to read on paper
 _ELSEWHERE = re.compile(r"[a-z]+:|#")  # an address with a scheme, or a place on the same page
 
 
@@ -21,9 +22,10 @@ def browser() -> str | None:
 
 
 def contents(toc: Path) -> list[str]:
-    """Names of the pages in the order of ``_toc.yml``, without folders' suffixes: ``instructors/guide``."""
+    """Names of the pages in the order of a ``_toc.yml`` (``instructors/guide``), without those of the library."""
     listed = yaml.safe_load(toc.read_text())
-    return [listed["root"], *(entry["file"] for part in listed["parts"] for entry in part["chapters"])]
+    names = [listed["root"], *(entry["file"] for part in listed["parts"] for entry in part["chapters"])]
+    return [name for name in names if not name.startswith(_LIBRARY)]
 
 
 def joined(site: Path, names: list[str], prefix: str) -> str:
@@ -96,14 +98,14 @@ def _address(link: str, name: str, names: list[str], prefix: str) -> str:
     return f"{prefix}{path}" + (f"#{place}" if place else "")
 
 
-def write(site: Path, out: Path, browser: str) -> None:
-    """Print the pages of ``site`` to the PDF ``out`` with the Chromium at ``browser``.
+def write(site: Path, toc: Path, out: Path, browser: str) -> None:
+    """Print the pages of ``site``, in the order of ``toc``, to the PDF ``out`` with the Chromium at ``browser``.
 
     Raises:
         FileNotFoundError: a page of the contents is not in ``site``.
         ValueError: Chromium wrote no PDF.
     """
-    names = contents(stamps.root() / "_toc.yml")
+    names = contents(toc)
     out.parent.mkdir(parents=True, exist_ok=True)
     page = out.with_suffix(".html")
     atomic.write_text(page, joined(site, names, os.path.relpath(site, out.parent) + "/"))
