@@ -1,5 +1,7 @@
 from types import SimpleNamespace
 
+import pytest
+
 from featurelens import book_extension
 
 
@@ -20,3 +22,19 @@ def test_scripts_are_kept_once_and_in_order_without_those_for_a_server_elsewhere
 def test_roles_that_were_given_up_are_replaced():
     html = '<div role="list"><div role="doc-biblioentry">x</div></div>'
     assert book_extension.body(html) == '<div role="list"><div role="listitem">x</div></div>'
+
+
+@pytest.mark.parametrize(
+    ("rows", "data"),
+    [
+        ([["a", "1"], ["b", "−2.5"], ["c", "–"]], True),
+        ([["a", "1,234"], ["b", "12 %"], ["c", "1e-3"]], True),
+        ([["a", "1"], ["b", "2"]], False),  # two rows are read
+        ([["a", "1"], ["b", "about 2"], ["c", "3"]], False),
+        ([["0–6", "x"], ["6–18", "y"], ["18–30", "z"]], False),
+        ([["a", ""], ["b", ""], ["c", ""]], False),
+        ([], False),
+    ],
+)
+def test_a_table_with_a_column_of_numbers_is_one_of_data(rows, data):
+    assert book_extension.holds_numbers(rows) is data

@@ -23,9 +23,11 @@ def run(capsys, *arguments):
 
 def test_sync_then_check(repository, capsys):
     code, out, _ = run(capsys, "book", "check", "--pairs")
-    claims = "claims: out of step with data/claims (featurelens book sync)\n"
-    assert code == 1 and out == "01-a: out of step with its chapter (featurelens book sync)\n" + claims
-    assert run(capsys, "book", "sync") == (0, "synced 01-a\nsynced claims\n", "")
+    written = "".join(
+        f"{name}: out of step with its data (featurelens book sync)\n" for name in ("claims", "tables")
+    )
+    assert code == 1 and out == "01-a: out of step with its chapter (featurelens book sync)\n" + written
+    assert run(capsys, "book", "sync") == (0, "synced 01-a\nsynced claims\nsynced tables\n", "")
     assert run(capsys, "book", "check", "--pairs") == (0, "", "")
     code, out, _ = run(capsys, "book", "check")
     assert code == 1 and out == "01-a: stale, never executed (make refresh)\n"

@@ -1,18 +1,28 @@
 """What the book's site changes in the parts it is made of: a Sphinx extension, named in ``_config.yml``.
 
-Nothing on a page may come from another host, fail, or say something wrong to a screen reader.
+Nothing on a page may come from another host, fail, or say something wrong to a screen reader. What scripts of
+the book add to a page (``book/_static``) is written into it here, when it is built.
 """
 
+import re
+
+from docutils import nodes
 from sphinx.application import Sphinx
+
+from featurelens import book_extension_terms
 
 # Runs code of a page on a server elsewhere; no button of this book starts it, and its settings fail to load.
 _UNUSED = "thebe"
 # Roles that ARIA gave up, and what to say instead.
 _ROLES = {'role="doc-biblioentry"': 'role="listitem"'}
+_NUMBER = re.compile(r"[-−]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?([eE][-−+]?\d+)?( ?%)?")
+_MISSING = ("", "–", "—", "-")
+_FEWEST_ROWS = 3  # a table with fewer is read, not sorted
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the changes with Sphinx."""
+    app.connect("doctree-resolved", _mark_tables)
     # Late: when the theme and the other extensions have had their say.
     app.connect("html-page-context", _change, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -20,7 +30,24 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def _change(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     context["script_files"] = scripts(context.get("script_files", []))
-    context["body"] = body(context.get("body", ""))
+    html = body(context.get("body", ""))
+    context["body"] = html + book_extension_terms.data(html, book_extension_terms.meanings(app.env))
+
+
+def _mark_tables(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    for table in doctree.findall(nodes.table):
+        rows = [row for body in table.findall(nodes.tbody) for row in body.findall(nodes.row)]
+        if holds_numbers([[cell.astext() for cell in row.findall(nodes.entry)] for row in rows]):
+            table["classes"].append("fl-data")
+
+
+def holds_numbers(rows: list[list[str]]) -> bool:
+    """Whether a table written in Markdown is one of data: some column of it has numbers and nothing else."""
+    columns = [[text.strip() for text in column] for column in zip(*rows, strict=False)]
+    known = [[text for text in column if text not in _MISSING] for column in columns]
+    return len(rows) >= _FEWEST_ROWS and any(
+        column and all(map(_NUMBER.fullmatch, column)) for column in known
+    )
 
 
 def scripts(files: list) -> list:

@@ -11,7 +11,8 @@ _HEAD = """# Claims
 Every number that this book rests on. A claim is checked when its page runs: the value that was measured must
 be what was expected, or the page fails. Tests run the pages again and compare with these tables. Where a
 claim was measured from a stored table, the source is that table, as CSV; its columns say where, when and from
-what code it came. The claims themselves are `data/claims/`, one JSON file a page.
+what code it came; {doc}`tables` lists them all. The claims themselves are `data/claims/`, one JSON file a
+page.
 """
 _COLUMNS = ("Claim", "In words", "Value", "Expected", "Scale", "Source")
 
@@ -39,11 +40,20 @@ def text() -> str:
     return "\n".join([_HEAD, *(_section(page) for page in pages.pages() if claims.read(page.name))])
 
 
+def title(page: pages.Page) -> str:
+    """A page's own title."""
+    return re.search(r"^# # (.+)$", page.source.read_text("utf-8"), re.MULTILINE)[1]
+
+
+def plain(words: str) -> str:
+    """``words`` as Markdown that shows them as they are."""
+    return re.sub(r"([\\`*_{}\[\]<>$|~])", r"\\\1", words)
+
+
 def _section(page: pages.Page) -> str:
     stored = claims.read(page.name)
-    title = re.search(r"^# # (.+)$", page.source.read_text("utf-8"), re.MULTILINE)[1]
     count = "One claim" if len(stored) == 1 else f"{len(stored)} claims"
-    lines = [f"## {title}", "", f"{count} of {{doc}}`{page.name}`.", ""]
+    lines = [f"## {title(page)}", "", f"{count} of {{doc}}`{page.name}`.", ""]
     lines += [_line(_COLUMNS), _line(("---", "---", "--:", "--:", "---", "---"))]
     return "\n".join([*lines, *(_line(_row(claim)) for claim in stored), ""])
 
@@ -53,7 +63,7 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 def _row(claim: dict) -> tuple[str, ...]:
-    words = _plain(claim["name"]), _plain(claim["text"])
+    words = plain(claim["name"]), plain(claim["text"])
     expected = _expected(claim["expected"])
     return (*words, _number(claim["value"]), expected, claim["scale"], _source(claim))
 
@@ -62,7 +72,7 @@ def _source(claim: dict) -> str:
     """The stored table, to be downloaded, or what else the claim was measured from."""
     table = paths.data() / "results" / f"{claim['source']}.{claim['scale']}.csv"
     if not table.is_file():
-        return _plain(claim["source"])
+        return plain(claim["source"])
     return f"{{download}}`{claim['source']} <../data/results/{table.name}>`"
 
 
@@ -88,8 +98,3 @@ def _number(value: float) -> str:
     else:
         shown = f"{value:.{3 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
     return shown.replace("-", "−")
-
-
-def _plain(words: str) -> str:
-    """``words`` as Markdown that shows them as they are."""
-    return re.sub(r"([\\`*_{}\[\]<>$|~])", r"\\\1", words)

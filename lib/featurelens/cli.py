@@ -68,20 +68,20 @@ def featurelens() -> None:
 
 @book.command()
 def sync(names: Names = None) -> None:
-    """Bring notebooks in step with chapters (outputs of unchanged cells stay), and the index of claims."""
-    from featurelens import claims_page, pages
+    """Bring in step: notebooks with chapters (outputs of unchanged cells stay), indexes with data."""
+    from featurelens import pages, reference
 
     for page in _pages(names):
         if pages.sync(page):
             typer.echo(f"synced {page.name}")
-    if claims_page.sync():
-        typer.echo("synced claims")
+    for name in reference.sync():
+        typer.echo(f"synced {name}")
 
 
 @book.command()
 def check(pairs: Pairs = False) -> None:
     """List pages that are out of step or stale; exit code 1 if there are any."""
-    from featurelens import claims_page, pages
+    from featurelens import pages, reference
 
     found = [f"{path.name}: no chapter of that name" for path in pages.orphans()]
     for page in pages.pages():
@@ -89,8 +89,9 @@ def check(pairs: Pairs = False) -> None:
             found.append(f"{page.name}: out of step with its chapter (featurelens book sync)")
         if not pairs and (why := pages.stale(page)):
             found.append(f"{page.name}: stale, {why} (make refresh)")
-    if not claims_page.in_step():
-        found.append("claims: out of step with data/claims (featurelens book sync)")
+    found += [
+        f"{name}: out of step with its data (featurelens book sync)" for name in reference.out_of_step()
+    ]
     for line in found:
         typer.echo(line)
     raise typer.Exit(bool(found))
@@ -102,14 +103,14 @@ def refresh(
     every: Annotated[bool, typer.Option("--all", help="Also the pages that are fresh.")] = False,
 ) -> None:
     """Execute the stale pages at every scale this machine reaches; stored results stand in for the others."""
-    from featurelens import claims_page, pages
+    from featurelens import pages, reference
 
     scale = scales.selected() if os.environ.get("FEATURELENS_SCALE") else _largest()
     todo = [page for page in _pages(names) if every or pages.stale(page)]
     failed = _execute(todo, scale)
     # A page may draw a table that a later page writes: look once more.
     _execute([page for page in _pages(names) if pages.stale(page) and page not in failed], scale)
-    claims_page.sync()
+    reference.sync()
     raise typer.Exit(bool(failed))
 
 
@@ -131,13 +132,13 @@ def _execute(todo: list, scale: str) -> list:
 @book.command()
 def prepare() -> None:
     """Sync, list the pages that will be rendered stale, and write the site's settings to ``_build/``."""
-    from featurelens import claims_page, pages, site
+    from featurelens import pages, reference, site
 
     for page in pages.pages():
         pages.sync(page)
         if why := pages.stale(page):
             typer.echo(f"{page.name}: stale, {why} (make refresh); rendered as it is")
-    claims_page.sync()
+    reference.sync()
     site.write_config()
 
 
