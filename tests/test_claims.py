@@ -17,7 +17,7 @@ def book(tmp_path, monkeypatch):
 
 
 def record(book, name="a", value=1.0, scale="miniature", **expectation):
-    book.record(name, value, scale=scale, source="x", **(expectation or {"equals": value}))
+    book.record(name, value, scale=scale, text="A claim.", source="x", **(expectation or {"equals": value}))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_expectation_holds(book, value, expectation):
 
 
 def test_recording_shows_nothing_at_the_end_of_a_cell(book):
-    assert book.record("a", 1.0, scale="miniature", source="x", equals=1) is None
+    assert book.record("a", 1.0, scale="miniature", text="A claim.", source="x", equals=1) is None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_equals_agrees_with_the_plain_definition(value, tol, offset):
 
 def test_misuse_is_refused(book):
     with pytest.raises(ValueError, match="expected one of equals, at_least, at_most"):
-        book.record("a", 1.0, scale="miniature", source="x")
+        book.record("a", 1.0, scale="miniature", text="A claim.", source="x")
     with pytest.raises(UnknownNameError, match="did you mean miniature"):
         record(book, scale="miniatur")
     record(book)

@@ -31,26 +31,26 @@ class Claims:
         name: str,
         value: Real,
         *,
+        text: str,
         scale: str,
         source: str,
         equals: float | None = None,
         tol: float = 0.0,
         at_least: float | None = None,
         at_most: float | None = None,
-        text: str = "",
     ) -> None:
         """Check one measured ``value`` and keep it.
 
         Args:
             name: short stable name, unique in the chapter at this scale.
             value: the number measured.
+            text: the claim in one sentence.
             scale: the scale it was measured at.
             source: the table or file it was measured from.
             equals: the expected value, to within ``tol`` (absolute).
             tol: see ``equals``.
             at_least: lower bound, inclusive.
             at_most: upper bound, inclusive.
-            text: the claim in one sentence.
 
         Raises:
             ClaimError: the value is not finite, or not as expected.
