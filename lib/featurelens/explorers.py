@@ -1,0 +1,164 @@
+"""Data of the explorers: which coordinates carry the kurtosis, which directions detect which concept."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from featurelens import checks, concepts, kernels, outliers
+from featurelens.concepts import Detection, Labels
+from featurelens.scan_coordinates import CONSTANT, DEPENDENT
+
+SIDE, COLUMNS = 32, 30  # of a picture in pixels, and of the sheet in pictures
+PERMUTATIONS = 5  # shuffles for the level of luck
+
+
+class Sheet(NamedTuple):
+    """P small pictures in one image: its address, what each shows in words, and how many stand in a row."""
+
+    uri: str
+    words: list[str]
+    columns: int
+
+    @property
+    def lines(self) -> int:
+        """How many rows of pictures there are."""
+        return math.ceil(len(self.words) / self.columns)
+
+
+class Searched(NamedTuple):
+    """What K directions detect: average precisions, the level of luck, and scores of the shown pictures."""
+
+    found: Detection
+    luck_T: torch.Tensor
+    scores_PK: torch.Tensor
+
+
+def sheet(pictures: Sequence[Image.Image], words: Sequence[str]) -> Sheet:
+    """Put pictures side by side, each once, as one WebP image inside a ``data:`` address.
+
+    Raises:
+        ValueError: no pictures, or not one text for each.
+    """
+    if not pictures or len(words) != len(pictures):
+        raise ValueError(f"expected one text a picture, found {len(words)} for {len(pictures)} pictures")
+    columns = min(COLUMNS, len(pictures))
+    whole = Image.new("RGB", (SIDE * columns, SIDE * math.ceil(len(pictures) / columns)))
+    for place, picture in enumerate(pictures):
+        small_one = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        whole.paste(small_one, (place % columns * SIDE, place // columns * SIDE))
+    data = io.BytesIO()
+    whole.save(data, "WEBP", quality=80, method=6)
+    return Sheet(f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}", list(words), columns)
+
+
+def standard_scores(h_ND: torch.Tensor) -> torch.Tensor:
+    """Return each coordinate's distance from its image's mean in that image's standard deviations, float64.
+
+    Raises:
+        TypeError, ValueError: as :func:`featurelens.kernels.activation_kurtosis`.
+    """
+    kernels.activation_kurtosis(h_ND)  # refuses rows that have no standard deviation
+    std_N1, mean_N1 = torch.std_mean(h_ND.double(), 1, correction=0, keepdim=True)
+    return (h_ND.double() - mean_N1) / std_N1
+
+
+def coordinates(h_ND: torch.Tensor) -> pd.DataFrame:
+    """Return what each coordinate has to do with the kurtosis, one row each, in order.
+
+    Columns as :class:`featurelens.scan_coordinates.Coordinate` has them, for every coordinate: ``distance``
+    (:func:`featurelens.outliers.distances`), ``times_median``, ``share`` of the kurtosis, ``leads`` and
+    ``present`` (shares of the images), ``outlier``, ``offset``, ``spread``, ``constant_share``, ``kind``.
+
+    Raises:
+        TypeError, ValueError: as :func:`featurelens.kernels.activation_kurtosis`.
+    """
+    z_ND, c_D, distance_D = (
+        standard_scores(h_ND),
+        kernels.kurtosis_contributions(h_ND),
+        outliers.distances(h_ND),
+    )
+    width, usual = h_ND.shape[1], distance_D.median().item()
+    leads_D = z_ND.abs().argmax(1).bincount(minlength=width).double() / len(z_ND)
+    square_D = z_ND.square().mean(0)
+    constant_D = torch.where(square_D > 0, z_ND.mean(0).square() / square_D, 0.0)
+    named = torch.zeros(width, dtype=torch.bool)
+    named[kernels.outlier_coordinates(h_ND)] = True
+    return pd.DataFrame(
+        {
+            "coordinate": np.arange(width),
+            "distance": distance_D.numpy(),
+            "times_median": (distance_D / usual).numpy() if usual else np.nan,
+            "share": (c_D / c_D.sum()).numpy(),
+            "leads": leads_D.numpy(),
+            "present": (z_ND.pow(4) >= 3 * width).double().mean(0).numpy(),
+            "outlier": named.numpy(),
+            "offset": z_ND.mean(0).numpy(),
+            "spread": z_ND.std(0, correction=0).numpy(),
+            "constant_share": constant_D.numpy(),
+            "kind": [_kind(share) for share in constant_D.tolist()],
+        }
+    )
+
+
+def _kind(constant_share: float) -> str:
+    if constant_share >= CONSTANT:
+        return "constant offset"
+    return "both" if constant_share >= DEPENDENT else "image-dependent"
+
+
+def coordinate_table(features: Mapping[str, torch.Tensor]) -> pd.DataFrame:
+    """Return :func:`coordinates` of several features, told apart by ``view``.
+
+    Raises:
+        ValueError: no features; as :func:`coordinates`.
+    """
+    if not features:
+        raise ValueError("expected features of at least one network, found none")
+    parts = [coordinates(h_ND).assign(view=view).round(9) for view, h_ND in features.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def search(h_ND: torch.Tensor, directions_DK: torch.Tensor, judged: Labels, shown: int) -> Searched:
+    """Return what directions detect, with scores of the first ``shown`` pictures.
+
+    Raises:
+        TypeError, ValueError: as :func:`featurelens.concepts.detect`.
+    """
+    found = concepts.detect(h_ND, directions_DK, judged)
+    luck_T = concepts.by_luck(h_ND, directions_DK, judged, PERMUTATIONS).mean(0)
+    return Searched(found, luck_T, concepts.project(h_ND[:shown], directions_DK))
+
+
+def pair_table(searches: Mapping[str, Searched], threshold: float = concepts.THRESHOLD) -> pd.DataFrame:
+    """Return each direction and concept with an average precision of at least ``threshold``, best first.
+
+    Columns: view, concept, category, direction, sense (1: highest scores first), ap.
+    """
+    rows = []
+    for view, (found, _, _) in searches.items():
+        ap_KT, sense_KT = found.ap_KT, 1 - 2 * found.ap_2KT.argmax(0)
+        for k, t in (ap_KT >= threshold).nonzero().tolist():
+            facts = {"view": view, "concept": found.names[t], "category": found.categories[t]}
+            rows.append({**facts, "direction": k, "sense": sense_KT[k, t].item(), "ap": ap_KT[k, t].item()})
+    columns = ["view", "concept", "category", "direction", "sense", "ap"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values("ap", ascending=False, kind="stable", ignore_index=True)
+
+
+def ends(scores_PK: torch.Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ``count`` pictures with the highest and with the lowest scores of each direction, K x count.
+
+    Raises:
+        ValueError: fewer pictures than that.
+    """
+    if len(checks.features(scores_PK, "scores")) < count:
+        raise ValueError(f"scores: expected at least {count} pictures, found {len(scores_PK)}")
+    high, low = (scores_PK.argsort(dim=0, descending=way, stable=True)[:count].T for way in (True, False))
+    return high.numpy(), low.numpy()
