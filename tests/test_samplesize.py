@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from featurelens import kernels, samplesize, variety
+from featurelens import kernels, samplesize, scan_measures, variety
 from featurelens.variety import Kinds
 
 GAUSSIAN = made.gaussian(3000, 64)
@@ -31,11 +31,11 @@ def now_and_then(share, count=400, width=64):
 @pytest.mark.parametrize("size", [2, 3, 10, 80])
 def test_student_is_scipys_interval(size):
     x_RN = np.random.default_rng(size).exponential(size=(20, size))
-    low_R, high_R = samplesize.student(x_RN)
+    low_R, high_R = scan_measures.student(x_RN)
     for x_N, low, high in zip(x_RN, low_R, high_R, strict=True):
         expected = stats.ttest_1samp(x_N, 0).confidence_interval(0.95)
         assert (low, high) == pytest.approx((expected.low, expected.high))
-    assert samplesize.student(x_RN[0]) == pytest.approx((low_R[0], high_R[0]))
+    assert scan_measures.student(x_RN[0]) == pytest.approx((low_R[0], high_R[0]))
 
 
 @pytest.mark.parametrize("size", [10, 20, 100])
@@ -94,7 +94,7 @@ def test_normal_kurtoses_are_covered_and_the_bootstrap_covers_less_of_few():
     weight_BN = rng.multinomial(5, np.full(5, 0.2), 999) / 5
     covered = {}
     for name, (low_R, high_R) in {
-        "student": samplesize.student(x_RN),
+        "student": scan_measures.student(x_RN),
         "percentile": samplesize.percentile(x_RN, weight_BN),
     }.items():
         covered[name] = np.mean((low_R <= 5) & (high_R >= 5))

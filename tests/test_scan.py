@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from featurelens import extract, imagesets, plots, scan, scan_page, scan_references, scan_report, zoo
+from featurelens import extract, imagesets, plots, scan, scan_page, scan_references, scan_report, stamps, zoo
 from featurelens.cli import app
 from featurelens.encoder import wrap
 from featurelens.figures import svg
@@ -116,6 +116,7 @@ def test_json_fits_its_schema_and_has_the_numbers(reports, name):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     VALID.validate(facts)
     assert facts["measures"] == report.values and facts["name"] == report.name
+    assert facts["commit"] == stamps.commit()
     assert [each["index"] for each in facts["outlier_coordinates"]] == ([7] if name == "outlier" else [])
     assert facts["verdict"]["says"] is None and facts["verdict"]["supported"] is False
     assert len(facts["verdict"]["records"]) == 9 and len(facts["references"]) == len(scan_references.table())
@@ -163,6 +164,19 @@ def test_text_says_numbers_and_verdict_and_takes_names_as_they_are(reports):
     assert all(sentence in words for sentence in reports["outlier"].verdict.sentences)
     assert "Outlier coordinates: none." in text_of(reports["sparse"])
     assert "2 of 3 (9% to 99%)" in words
+
+
+@pytest.mark.parametrize("name", ["outlier", "sparse", "gaussian"])
+def test_a_notebook_shows_a_table_and_the_whole_verdict(reports, name):
+    report = reports[name]
+    page = Page(report._repr_html_())
+    assert page.open == [] and not {"script", "style", "link", "img"} & {tag for tag, _ in page.tags}
+    words = " ".join(page.words)
+    assert report.name in words and f"Pattern: {report.measured.pattern}." in words
+    assert all(sentence in words for sentence in (*report.verdict.sentences, *report.verdict.limits))
+    assert f"{report.values['kurtosis_low']:.3g}" in words and scan_page.FIELDS["kurtosis_low"] in words
+    assert ("Outlier coordinates: none." in words) == (name != "outlier")
+    assert ("constant offset" in words) == (name == "outlier") and ("prunable" in words) == (name != "sparse")
 
 
 # The page
@@ -226,6 +240,10 @@ def test_page_is_whole_and_every_figure_has_a_text(reports, name):
 def test_figures_say_the_numbers(reports):
     report, page = reports["outlier"], Page(reports["outlier"].to_html())
     values = report.values
+    ends = f"{values['kurtosis_low']:.3g} to {values['kurtosis_high']:.3g}"
+    assert f"95% interval {ends}" in " ".join(page.words) and f"mean kurtosis is {ends} (95%" in text_of(
+        report
+    )
     assert page.text_of["standing-title"].startswith(
         f"{ODD} has a kurtosis of {values['kurtosis']:.3g}, of which"
     )
@@ -313,6 +331,19 @@ def test_exit_codes(file, capsys):
     assert run(capsys, file, "--fail-if", "kurtosis>1000", "--fail-if", "outliers>1")[0] == 0
     code, _, err = run(capsys, file, "--fail-if", "outliers>0", "--fail-if", "top_share > 0.5")
     assert code == 1 and err.count("\n") == 2
+    low = scan.features(made.planted("constant offset")).values["kurtosis_low"]
+    assert low > 10
+    assert run(capsys, file, "--fail-if", "kurtosis_low>10")[0] == 1
+    assert run(capsys, file, "--fail-if", f"kurtosis_low>{low + 0.01:.6f}")[0] == 0
+
+
+def test_a_type_error_is_one_line(folder, capsys, monkeypatch):
+    def refuse(name):
+        raise TypeError("own: expected a matrix of features, found a tuple")
+
+    monkeypatch.setattr(zoo, "load", refuse)
+    code, out, err = run(capsys, "own", "--images", folder)
+    assert (code, out, err) == (2, "", "featurelens: own: expected a matrix of features, found a tuple\n")
 
 
 def test_command_scans_an_encoder(folder, tmp_path, capsys):

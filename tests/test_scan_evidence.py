@@ -12,7 +12,7 @@ from featurelens import paths, scan_evidence, scan_references, scan_verdict
 MAIN = "outlier coordinates"
 CLIP = {"outliers": 1, "kurtosis": 87.0, "top_share": 0.96, "kurtosis_gaussian": 3.0, "leaders": 1}
 PLAIN = {"outliers": 0, "kurtosis": 3.1, "top_share": 0.05, "kurtosis_gaussian": 3.0, "leaders": 300}
-BOTH = {"kurtosis_high": 88.0, "images": 500}
+BOTH = {"kurtosis_low": 86.0, "kurtosis_high": 88.0, "images": 500}
 
 
 def made(robust, fragile, world="real", per_family=2):
@@ -69,6 +69,37 @@ def test_shipped_numbers_are_those_of_the_chapters():
             named = kurtosis.loc[row.name, "outliers"]
             assert row.outliers == (0 if named == "none" else len(str(named).split()))
         assert len(row.commit) >= 10 and row.computed_on.startswith("20") and row.source.startswith("02-")
+
+
+def test_results_of_the_paper_s_scale_join_where_they_are_stored(tmp_path, monkeypatch):
+    models = ["openai/ViT-B-32", "laion2b/ViT-B-32", "timm/resnet50.a1_in1k", "mine/a"]
+    regimes = ["clip-web", "clip-web", "supervised", "own"]
+    facts = {"scale": "paper", "source": "made", "hardware": "none", "seconds": 1.0}
+    kurtosis = pd.DataFrame({"model": models, "regime": regimes, "point": "joint"}).assign(
+        images=50_000, kurtosis=[60.0, 20.0, 8.0, 4.0], top_share=[0.5, 0.4, 0.1, 0.05]
+    )
+    kurtosis["outliers"] = ["133 312", "7", "none", "none"]
+    elsewhere = kurtosis.assign(point="pre", kurtosis=3.0, outliers="none")
+    measured = pd.concat([kurtosis, elsewhere]).assign(computed_on="2030-01-01", commit="aaaaaaaaaa", **facts)
+    signatures = kurtosis[["model", "regime", "point"]].assign(
+        er=[27.0, 25.0, 0.5, np.nan], computed_on="2030-01-02", commit="bbbbbbbbbb", **facts
+    )
+    before = scan_references.collect()
+    measured.to_csv(tmp_path / "02-paper-kurtosis.paper.csv", index=False)
+    monkeypatch.setenv("FEATURELENS_RESULTS", str(tmp_path))
+    pd.testing.assert_frame_equal(scan_references.collect(), before)  # one of the two tables is not enough
+    signatures.to_csv(tmp_path / "05-paper-signatures.paper.csv", index=False)
+    collected = scan_references.collect()
+    added = collected[~collected["name"].isin(before["name"])]
+    assert len(collected) == len(before) + 4 and list(added["name"]) == [f"paper/{each}" for each in models]
+    assert list(added["family"]) == ["CLIP", "LAION-2B, clip-web", "ImageNet-1k, supervised", "mine/a"]
+    assert list(added["kurtosis"]) == [60, 20, 8, 4] and list(added["outliers"]) == [2, 1, 0, 0]
+    assert set(added["described"]) == {"50,000 ImageNet images"} and (added["world"] == "real").all()
+    assert set(added["commit"]) == {"aaaaaaaaaa, bbbbbbbbbb"}
+    families = [each.family for each in scan_evidence.record(collected, MAIN, "real").outcomes]
+    assert {"CLIP", "LAION-2B, clip-web", "ImageNet-1k, supervised"} < {
+        *families
+    } and "mine/a" not in families
 
 
 def test_robust_is_above_every_supervised_network_of_chapter_5():
@@ -200,7 +231,7 @@ def test_words_name_the_sign_and_its_counter_examples():
     assert "with random weights already, as in VideoCLIP: compare" in with_one.limits[1]
     assert "EVA-CLIP, clip-web (miniature), supervised-web (miniature)" in without.limits[1]
     assert "4 are of images" in with_one.limits[2] and "Finetuned: 0" in with_one.limits[2]
-    assert "±1, from 500 images" in with_one.limits[3]
+    assert "like these 500 the mean kurtosis is 86 to 88 (95% interval)" in with_one.limits[3]
     assert "two outlier" not in with_one.sentences[0]
     assert "2 outlier coordinates" in scan_verdict.verdict({**CLIP, **BOTH, "outliers": 2}).sentences[0]
 

@@ -47,6 +47,14 @@ def test_kurtosis_is_scipy_s(name):
     assert values["kurtosis_rotated"] == pytest.approx(3, abs=0.35)
 
 
+def test_the_interval_of_two_images_ends_where_kurtosis_does():
+    two = torch.stack([made.planted("constant offset")[0], made.gaussian()[0]])
+    values = measure(two).values
+    low, high = scan_measures.student(stats.kurtosis(two.numpy(), axis=1, fisher=False))
+    assert low < 1 and high > values["kurtosis_ceiling"]
+    assert (values["kurtosis_low"], values["kurtosis_high"]) == (1, values["kurtosis_ceiling"])
+
+
 @each_set
 def test_causes_size_and_rank_are_numpy_s(name):
     h_ND = SETS[name]

@@ -15,8 +15,9 @@ def scan(
     model: Annotated[
         str,
         typer.Argument(
-            help="An encoder (a name in the zoo, timm/ and a model) with --images; or features: .npy, "
-            ".safetensors, .parquet, a store's folder."
+            help="An encoder with --images: a name in the zoo, timm/MODEL, timm/MODEL/FILE with weights of "
+            "your own, a folder as timm or open_clip write it; or features: .npy, .safetensors, .parquet, a "
+            "store's folder."
         ),
     ],
     images: Annotated[str | None, typer.Option(help="A folder or tar of images, or an image set.")] = None,
@@ -80,18 +81,15 @@ def _of_file(path: str, head: Path | None, classes: Path | None, point: str | No
 def _of_encoder(
     name: str, images: str, head: Path | None, classes: Path | None, point: str | None
 ) -> "ScanReport":
-    from featurelens import imagesets, scan, scan_heads, zoo
+    from featurelens import hub, imagesets, scan, scan_heads, zoo
 
     there = Path(name).expanduser()
-    named = name in zoo.names()  # a folder may happen to have the name of an encoder
+    named = name in zoo.names() or hub.is_model(there)  # a folder may happen to have the name of an encoder
     if not named and (there.is_dir() or (there.is_file() and there.suffix in (".npy", ".parquet"))):
         raise ValueError(f"{name}: expected a model with --images, found features")
     names = scan_heads.names(classes) if classes else None
     given, pictures = _head(head, point or ""), imagesets.load(images)
-    try:
-        encoder = zoo.load(name)
-    except TypeError as error:  # a network that returns no matrix
-        raise ValueError(str(error)) from error
+    encoder = zoo.load(name)
     if names:
         given = scan_heads.of_classes(encoder, names)
     return scan.scan(encoder, pictures, given, point=point)

@@ -14,10 +14,10 @@ from scipy import stats
 
 from featurelens import checks, extract, imagesets, kernels, outliers, published_features, zoo
 from featurelens.miniature import grown
+from featurelens.scan_measures import CONFIDENCE, student
 
 SIZES = (2, 5, 10, 20, 50, 100, 200, 500)
 SAMPLES, RESAMPLES = 1000, 999
-CONFIDENCE = 0.95
 WITHIN = 0.1  # relative distance from the value of all images that counts as near
 PUBLISHED = (
     "clip-b16/coco-images",
@@ -29,14 +29,6 @@ PUBLISHED = (
 MINIATURE = (grown.COMPANION, grown.NAME, "supervised-resnet-s0")
 
 Interval = tuple[np.ndarray, np.ndarray]
-
-
-def student(x_RN: np.ndarray) -> Interval:
-    """Return the ends of Student's 95 % interval of the mean of each row, two numbers a row or more."""
-    count = x_RN.shape[-1]
-    reach_R = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * stats.sem(x_RN, axis=-1)
-    mean_R = x_RN.mean(-1)
-    return mean_R - reach_R, mean_R + reach_R
 
 
 def percentile(x_RN: np.ndarray, weight_BN: np.ndarray) -> Interval:

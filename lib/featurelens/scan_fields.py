@@ -12,7 +12,7 @@ FIELDS = {
     "images": "images with features",
     "width": "coordinates",
     "kurtosis": "activation kurtosis, mean over images",
-    "kurtosis_low": "lower end of the mean's 95% interval (Student's t)",
+    "kurtosis_low": "lower end of the mean's 95% interval over images (Student's t)",
     "kurtosis_high": "upper end of it",
     "kurtosis_p05": "5% quantile over images",
     "kurtosis_p25": "25% quantile over images",

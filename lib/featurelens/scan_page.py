@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from featurelens import scan_measures, scan_references
+from featurelens import scan_measures, scan_references, stamps
 from featurelens.figures import scan as figures
 from featurelens.scan_fields import FIELDS, HEAD_FIELDS, shown
 
@@ -25,7 +25,7 @@ def page(report: "ScanReport") -> str:
     values, measured, verdict = report.values, report.measured, report.verdict
     references = scan_references.table()
     words = {"name": report.name, "what": _what(report), "origin": _origin(report), "date": report.date}
-    words["version"] = report.facts()["version"]
+    words["commit"] = stamps.commit()
     last, end = ' class="last"', len(verdict.sentences) - 1
     parts = {key: html.escape(text) for key, text in words.items()} | {
         "style": style,
@@ -69,8 +69,9 @@ def _origin(report: "ScanReport") -> str:
 
 
 def _facts(report: "ScanReport") -> str:
+    low, high = (shown(report.values[f"kurtosis_{end}"]) for end in ("low", "high"))
     names = {
-        "kurtosis": "mean activation kurtosis (Gaussian: 3)",
+        "kurtosis": f"mean activation kurtosis, 95% interval {low} to {high} (Gaussian: 3)",
         "outliers": "outlier coordinates",
         "top_share": "of the kurtosis in one coordinate",
         "effective_rank": "effective rank",

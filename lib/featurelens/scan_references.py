@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurelens import atomic, results
+from featurelens import atomic, results, zoo
+from featurelens.scales import Unreachable
 
 TABLE = Path(__file__).parent / "tables" / "scan_references.csv"
 RULES = TABLE.with_name("scan_rules.csv")
+SCALE, KURTOSIS, SIGNATURES = "paper", "02-paper-kurtosis", "05-paper-signatures"
+OPENAI = "WIT-400M"  # the data of OpenAI's CLIP, as the zoo's tables call it
 COLUMNS = ["world", "family", "label", "regime", "side", "described", "er", "kurtosis", "outliers"]
 COLUMNS += ["outlier_share", "source", "computed_on", "commit"]
 
@@ -42,12 +45,12 @@ def robust_from() -> float:
 
 
 def collect() -> pd.DataFrame:
-    """Return the table as the stored results of chapters 2 and 5 give it.
+    """Return the table as the stored results of chapters 2 and 5 give it, and those of the paper's scale.
 
     Raises:
-        Unreachable: one of them is not there.
+        Unreachable: one of them is not there; of the paper's scale none need be.
     """
-    return pd.concat([_real(), _miniature()], ignore_index=True)[["name", *COLUMNS]]
+    return pd.concat([_real(), *_paper(), _miniature()], ignore_index=True)[["name", *COLUMNS]]
 
 
 @cache
@@ -85,6 +88,35 @@ def _real() -> pd.DataFrame:
             side=table["side"].str.removesuffix(" (by order)"),
         ),
         "02-published, 05-published-signatures",
+    )
+
+
+def _paper() -> list[pd.DataFrame]:
+    """Encoders measured at the paper's scale, where their heads read; none if no such results are stored."""
+    try:
+        signatures, measured = (results.read(name, SCALE) for name in (SIGNATURES, KURTOSIS))
+    except Unreachable:
+        return []
+    known = signatures[["model", "regime", "point", "er", "commit"]].rename(columns={"commit": "judged"})
+    columns = ["model", "point", "images", "kurtosis", "top_share", "outliers", "computed_on", "commit"]
+    table = known.merge(measured[columns], on=["model", "point"])
+    named = table.assign(world="real", side="image", family=table["model"].map(_family))
+    described = table["images"].map("{:,} ImageNet images".format)
+    return [
+        _tidy(
+            named.assign(name="paper/" + table["model"], label=table["model"], described=described),
+            f"{KURTOSIS}, {SIGNATURES}",
+        )
+    ]
+
+
+def _family(model: str) -> str:
+    """Encoders trained on the same data in the same way are one family; OpenAI's is that of chapter 5."""
+    row = zoo.table().get(model)
+    if row is None:
+        return model
+    return (
+        "CLIP" if row["data"] == OPENAI and row["regime"] == "clip-web" else f"{row['data']}, {row['regime']}"
     )
 
 

@@ -1,15 +1,14 @@
-"""What a scan gives: numbers, a verdict, JSON with a schema, a page, and two screens of text."""
+"""What a scan gives: numbers, a verdict, JSON with a schema, a page, text, and what a notebook shows."""
 
 import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from featurelens import scan_page, scan_references
+from featurelens import scan_notebook, scan_page, scan_references, stamps
 from featurelens.scan_fields import FIELDS, HEAD_FIELDS, shown
 from featurelens.scan_measures import Measured
 from featurelens.scan_verdict import Verdict
@@ -73,7 +72,7 @@ class ScanReport:
                 ],
             },
             "references": references.astype(object).where(references.notna(), None).to_dict("records"),
-            "version": metadata.version("featurelens"),
+            "commit": stamps.commit(),
             "date": self.date,
         }
 
@@ -84,6 +83,9 @@ class ScanReport:
     def to_html(self) -> str:
         """One self-contained page: no script, nothing fetched."""
         return scan_page.page(self)
+
+    def _repr_html_(self) -> str:
+        return scan_notebook.fragment(self)
 
     def __rich__(self) -> Group:
         """The numbers, the outlier coordinates, the rules, the verdict."""

@@ -8,6 +8,7 @@ import pandas as pd
 
 from featurelens import scan_evidence, scan_measures, scan_references
 from featurelens.scan_evidence import Record
+from featurelens.scan_fields import shown
 
 
 class Standing(NamedTuple):
@@ -143,9 +144,10 @@ def _limits(values: Mapping[str, float], references: pd.DataFrame) -> list[str]:
         f"Of {len(known)} real feature sets with a known robustness {(known['side'] == 'image').sum()} are "
         f"of images, the others of texts. Finetuned: {(known['regime'] == 'finetuned').sum()}."
     )
-    reach = values["kurtosis_high"] - values["kurtosis"]
+    low, high = (shown(values[f"kurtosis_{end}"]) for end in ("low", "high"))
     limits.append(
-        f"Mean kurtosis is known to ±{reach:.2g}, from {values['images']:,} images; others may differ."
+        f"Of endlessly many images like these {values['images']:,} the mean kurtosis is {low} to {high} (95% "
+        "interval). Images of other kinds may give any other."
     )
     if "prunable" in values:
         limits.append("The prunable share is judged by the head's own decisions, without labels.")

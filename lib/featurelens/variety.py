@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from featurelens import extract, imagesets, kernels, outliers, preprocess, published_features, samplesize, zoo
+from featurelens import extract, imagesets, kernels, outliers, preprocess, published_features, samplesize, scan_measures, zoo
 from featurelens.miniature import grown, sets, world
 
 DOGS = slice(151, 269)  # of ImageNet's 1,000 classes, from Chihuahua to Mexican hairless
@@ -55,7 +55,7 @@ def study(cases: Iterator[Kinds], samples: int = samplesize.SAMPLES, seed: int =
             drawn[size]["mixed_share"] = np.quantile(share_R, 0.975)
         for group, h_ND in case.groups.items():
             facts = {"name": case.name, "kind": case.kind, "group": group, "images": len(h_ND)}
-            ends = samplesize.student(kernels.activation_kurtosis(h_ND).double().numpy())
+            ends = scan_measures.student(kernels.activation_kurtosis(h_ND).double().numpy())
             pooled = {f"pool_{key}": value for key, value in whole.items()}
             rows.append(
                 facts

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from featurelens import plots, samplesize
+from featurelens import plots, samplesize, scan_measures
 
 GROUP, OTHER, MIXED = plots.OKABE_ITO[0], plots.OKABE_ITO[1], "#B3B3B3"
 METHODS = {"student": "Student's t", "percentile": "bootstrap, percentile", "bca": "bootstrap, BCa"}
@@ -52,7 +52,7 @@ def coverage(table: pd.DataFrame) -> Figure:
         table: as :func:`featurelens.samplesize.study`.
     """
     figure, axes = plots.subplots(1, len(METHODS), size=(7.6, 3.1), sharey=True)
-    level = samplesize.CONFIDENCE
+    level = scan_measures.CONFIDENCE
     error = 1.96 * np.sqrt(level * (1 - level) / samplesize.SAMPLES)
     for ax, (method, title) in zip(axes, METHODS.items(), strict=True):
         ax.axhspan(100 * (level - error), 100 * (level + error), color=MIXED, alpha=0.5, lw=0)
