@@ -24,6 +24,7 @@ EXPECTED = (
     FileNotFoundError,
     FloatingPointError,
     ModuleNotFoundError,  # an extra that is not installed
+    TypeError,  # features that are no floating numbers, a module that gives no matrix
     ValueError,
 )
 
