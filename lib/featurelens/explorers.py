@@ -84,7 +84,7 @@ def coordinates(h_ND: torch.Tensor) -> pd.DataFrame:
         kernels.kurtosis_contributions(h_ND),
         outliers.distances(h_ND),
     )
-    width, usual = h_ND.shape[1], distance_D.median().item()
+    width, usual = h_ND.shape[1], distance_D.quantile(0.5).item()
     leads_D = z_ND.abs().argmax(1).bincount(minlength=width).double() / len(z_ND)
     square_D = z_ND.square().mean(0)
     constant_D = torch.where(square_D > 0, z_ND.mean(0).square() / square_D, 0.0)

@@ -6,7 +6,7 @@
   const chart = one(".fl-chart"), plot = one(".fl-plot"), said = one("output");
   const place = (shape, where) => Object.entries(where).forEach(([name, value]) => shape.setAttribute(name, value));
   const fresh = (name, where) => {
-    const shape = document.createElementNS("http://www.w3.org/2000/svg", name);
+    const shape = document.createElementNS(plot.namespaceURI, name);
     place(shape, where);
     return shape;
   };
