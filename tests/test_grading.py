@@ -160,6 +160,9 @@ FOUND: dict[str, Callable[[str], float]] = {
     "ex-clouds": after("="),
     "ex-screen": after(r"\ndata "),
     "ex-beyond": after("'sketch':"),
+    "ex-half-the-error": after("within 5%:"),
+    "ex-families": after("wrong about 1:"),
+    "ex-coordinate-13": after("from a share of"),
 }
 
 

@@ -40,6 +40,7 @@ def write(edition: str) -> Path:
     left_out = [".ipynb_checkpoints", *([INSTRUCTORS] if student else [])]
     shutil.copytree(book, folder / "source", ignore=shutil.ignore_patterns(*left_out))
     _link_data(folder / "data", student)
+    (folder / "examples").symlink_to(stamps.root() / "examples")  # pages show files of it
     for path in sorted((folder / "source").rglob("*.ipynb")):
         page = nbformat.read(path, as_version=4)
         page.cells = cells(page.cells, path.stem, student)
