@@ -419,6 +419,9 @@ slider(
 )
 
 # %% [markdown]
+# The sliders hold what they show. For a head and features of your own, run in a live notebook
+# `from featurelens import widgets` and `widgets.pruning(head, {"base": (h_ND, y_N, None)}, reference_ND)`.
+#
 # Shape stimuli {cite:p}`geirhos2019` are judged in 16 categories: an image is right if the winning class
 # belongs to its category. They are the shift here, since we have no images of the ImageNet shifts. The sets
 # of edges and silhouettes have 160 images each, so one image is 0.6 points.

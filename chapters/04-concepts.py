@@ -27,6 +27,8 @@ from featurelens import (
     candidates,
     claims,
     concepts,
+    explorers,
+    explorers_miniature,
     kernels,
     overlap,
     plots,
@@ -41,6 +43,7 @@ from featurelens.figures import concepts as figures
 from featurelens.figures import overlap as overlaps
 from featurelens.figures import superposition as super_figures
 from featurelens.figures import words as word_figures
+from featurelens.figures.concept_browser import browser
 from featurelens.miniature import concepts as small
 from featurelens.miniature import grown
 
@@ -501,7 +504,120 @@ book.record(
 # *most* the largest number. Coordinates are hardly mixed by this measure: 1.1 to 1.6 concepts each, nearly
 # always of one category. Finetuned networks are the most mixed. With a threshold of 0.9 this is to be
 # expected: few pairs of concepts share so many images that one direction can have both.
+
+# %% [markdown]
+# (browse-concepts)=
+# ### Search for yourself
 #
+# A number says that a direction detects a concept. The pictures say what it detects. Choose a concept and see its best
+# directions; choose a direction and see its first pictures, and what else it detects. All is judged as above:
+# coordinates where the head reads, balanced negatives.
+
+# %%
+judged = concepts.labels(small.concept_set(), "balanced")
+searched = explorers_miniature.concept_searches(judged)
+detected = results.table(
+    "04-miniature-pairs",
+    "miniature",
+    lambda: explorers.pair_table(searched),
+    source="features of the miniature's networks where their heads read, concepts from its masks",
+)
+browser(
+    searched,
+    judged,
+    explorers_miniature.miniature_sheet(),
+    "Concepts and directions of three miniature networks. Choose a concept, or a direction.",
+    "snow",
+    results.caption(detected),
+)
+
+# %% tags=["hide-input"]
+on_pairs = {"scale": "miniature", "source": "04-miniature-pairs"}
+for view, name in explorers_miniature.CONCEPT_VIEWS.items():
+    book.record(
+        f"largest difference between the browser and the table of best directions, {name}",
+        (searched[view].found.best_T - torch.tensor(best[name].to_numpy())).abs().max().item(),
+        at_most=1e-5,
+        text="The browser shows the average precisions that this page counts.",
+        **on_pairs,
+    )
+by_direction = detected[detected["view"] != "random-init"].groupby(["view", "direction"])
+several = by_direction.agg({"concept": "size", "sense": "nunique"}).query("concept > 1")
+book.record(
+    "directions of clip-web and supervised that detect several concepts",
+    len(several),
+    equals=19,
+    tol=1,
+    text="Of 192 coordinates of two networks, 19 detect more than one concept.",
+    **on_pairs,
+)
+book.record(
+    "those that have them at both ends",
+    (several["sense"] == 2).sum(),
+    equals=15,
+    tol=1,
+    text="In 15 of them one concept comes first from the highest scores and another from the lowest.",
+    **on_pairs,
+)
+snow_N, umbrella_N = (judged.present_NT[:, judged.names.index(name)] for name in ("snow", "umbrella"))
+book.record(
+    "umbrellas that stand in snow",
+    (snow_N & umbrella_N).sum().item() / umbrella_N.sum().item(),
+    equals=0.62,
+    tol=0.01,
+    text="Sixty-two of a hundred umbrellas stand in snow.",
+    **on_pairs,
+)
+pair = detected.query("view == 'clip-web' and direction == 55").set_index("concept")["ap"]
+for name, value in (("snow", 0.927), ("umbrella", 0.922)):
+    book.record(
+        f"average precision of direction 55 of clip-web for {name}",
+        pair[name],
+        equals=value,
+        tol=0.001,
+        text="Direction 55 of clip-web detects snow and umbrellas, from the same end.",
+        **on_pairs,
+    )
+first_N = searched["clip-web"].scores_PK[:, 55].argsort()[:12]
+for name, present_N in (("snow", snow_N), ("umbrellas", umbrella_N)):
+    book.record(
+        f"first 12 pictures of direction 55 of clip-web that show {name}",
+        present_N[first_N].sum().item(),
+        equals=11,
+        text="Eleven of its first twelve pictures show snow, and eleven show umbrellas.",
+        **on_pairs,
+    )
+
+# %% [markdown]
+# The best direction for *snow* in `clip-web`, number 55, has an average precision of 0.927, and eleven of its first
+# twelve pictures show snow. Eleven also show an umbrella, which it detects nearly as well, with 0.922. In this world
+# 62 % of the umbrellas stand in snow, as things in photographs have their usual places. A list that says "direction
+# 55: snow" would hide that.
+#
+# :::{prf:observation} Two concepts, two ends
+# :label: obs-two-ends
+#
+# In `clip-web` and `supervised` 19 of 192 coordinates detect several concepts. In 15 of them these lie at opposite
+# ends: umbrellas at one, cats at the other.
+# :::
+#
+# So a coordinate that is mixed by the count is mostly a contrast. A network that has to tell objects apart can put
+# two of them on one axis at no cost, since no picture has both.
+#
+# :::{admonition} A question to the browser
+# Find a concept that no direction detects, and whose best direction shows it in nearly all of its first twelve
+# pictures. Why is that no contradiction? Which of the two would you report?
+# :::
+#
+# For features and concepts of your own, in a live notebook:
+#
+# ```python
+# from featurelens import concepts, widgets
+#
+# widgets.concepts(h_ND, concepts.labels(my_concepts, "balanced"), images=my_concepts.images)
+# ```
+
+# %% [markdown]
 # ## Words on directions
 #
 # {doc}`03-privileged-directions` found that the first direction of a zero-shot head is its mean, and in CLIP
