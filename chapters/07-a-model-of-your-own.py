@@ -33,6 +33,7 @@ from featurelens import (
     scan,
     scan_evidence,
     scan_features,
+    scan_fields,
     scan_references,
     variety,
     zoo,
@@ -74,9 +75,9 @@ table = pd.DataFrame(
 )
 table = table.astype(object)
 table.loc["pattern"] = {name: report.measured.pattern for name, report in scans.items()}
-table.map(lambda value: value if isinstance(value, str) else round(value, 2))
+table.map(lambda value: value if isinstance(value, str) else scan_fields.shown(value))
 
-# %% mystnb={"figure": {"name": "fig-own-profiles", "caption": "What the three scans see: the distance of each coordinate from its image's mean, in standard deviations, median over images. Outlier coordinates by the definition carry their number."}, "image": {"alt": "Panels of 64 thin lines. Images of clip-web: no line passes 2. Images of clip-outliers: one line of about 4 and several of 2 to 3, none of them named. Captions of clip-outliers: coordinate 45 stands out with about 4.4 and is named."}}
+# %% mystnb={"figure": {"name": "fig-own-profiles", "caption": "What the three scans see, and the captions of clip-web: the distance of each coordinate from its image's mean, in standard deviations, median over images. Outlier coordinates by the definition carry their number."}, "image": {"alt": "Panels of 64 thin lines. Images of clip-web: no line passes 2. Images of clip-outliers: one line of 3.4 and several of 2 to 3, none of them named. Captions of clip-outliers: coordinate 45 stands out with 3.9 and is named, two more reach 3. Captions of clip-web: no line passes 2."}}
 shown = {
     "clip-web, images": both[grown.COMPANION]["images"],
     "clip-outliers, images": both[grown.NAME]["images"],
@@ -117,8 +118,8 @@ Markdown(
 )
 
 # %% [markdown]
-# A report shows itself in a notebook. `print` in a terminal gives every number, `report.to_html()` a page that opens
-# without a network, and `report.to_json()` a file for programs.
+# A report shows itself in a notebook. `rich.print(report)` gives every number as text, `report.to_html()` a page that
+# opens without a network, and `report.to_json()` a file for programs.
 
 # %%
 scans["clip-outliers, captions"]
@@ -131,7 +132,7 @@ scans["clip-outliers, captions"]
 
 # %%
 MODEL = "miniature/supervised-resnet-s0"
-IMAGES = "miniature/rendition"  # a folder, a tar, an image set; None where MODEL is a file of features
+IMAGES = "miniature/rendition"  # None where MODEL is a file of features
 
 if IMAGES is None:
     mine = scan.features(scan_features.load(MODEL).h_ND, name=MODEL)
@@ -140,7 +141,7 @@ else:
 mine
 
 # %% [markdown]
-# What can stand there:
+# Images are a folder, a tar, or an image set by name. For the model:
 #
 # | you have | write |
 # | --- | --- |
@@ -173,12 +174,12 @@ pd.DataFrame(
             "rule": each.rule,
             "references": each.world,
             "right": f"{each.right} of {len(each.outcomes)}",
-            "95 % interval": f"{each.low:.0%} to {each.high:.0%}",
+            "interval": f"{each.low:.0%} to {each.high:.0%}",
             "wrong for": ", ".join(o.family for o in each.outcomes if not o.right) or "none",
         }
         for each in records
     ]
-)
+).set_index(["rule", "references"])
 
 # %% tags=["hide-input"]
 main = next(each for each in records if each.world == "real")
@@ -252,8 +253,8 @@ size_figures.sizes(real, LABELS)
 #   of each image, and here the answer is nearly always the same: a coordinate is there in nearly all images or in
 #   nearly none. With *two* images half is one, and two of three samples of EfficientNet name a coordinate that is
 #   none.
-# - **Top share.** The largest of many noisy shares is too large. For CLIP, where one coordinate holds nearly all, this
-#   does not matter. For EfficientNet, where none does, five images give a share that is three to eleven times too
+# - **Top share.** The largest of many noisy shares is too large. For CLIP, where one or two coordinates hold nearly
+#   all, this does not matter. For EfficientNet, where none does, five images give a share that is three to eleven times too
 #   high.
 #
 # How many images give ±10 %? By Student's interval {cite:p}`student1908`, the smallest $n$ with
@@ -485,11 +486,21 @@ for name, value, expected, tolerance, text in (
     ("classes whose interval misses", misses, 53, 1, "53 of 60 miss the value of all classes."),
 ):
     book.record(name, value, equals=expected, tol=tolerance, text=text, **on_small_kinds)
+styles = next(case for case in variety.miniature() if case.kind == "style")
+_, _, none_named = samplesize.Population(styles.pool_ND).draw(100, 1000, np.random.default_rng(0))
+book.record(
+    "samples of a hundred renditions that name no outlier coordinate",
+    none_named.mean(),
+    at_least=0.999,
+    text="A hundred renditions of mixed styles name no outlier coordinate, like all 4,000.",
+    **on_small_kinds,
+)
 Markdown(
     f"In the miniature the intervals of {misses} of {len(classes)} classes, from 333 or 334 pictures each, do not contain the "
     "kurtosis of all classes. They are right about their class, and say nothing of others. And what is worse than a wrong "
     f"number is a wrong finding: {embroidery['images']} pictures of embroidery give `clip-web` an outlier coordinate with "
-    f"{embroidery['share']:.0%} of the kurtosis. No random sample of as many renditions has one."
+    f"{embroidery['share']:.0%} of the kurtosis. No random sample of as many renditions has one, "
+    "and none of a thousand random samples of a *hundred*."
 )
 
 # %% [markdown]
@@ -498,10 +509,10 @@ Markdown(
 # 1. *Dogs.* The 118 names of dogs have the same two outlier coordinates as the 1,000 ImageNet names, at less than half
 #    of the kurtosis. An outlier can be there for all kinds, and its size still depend on the kind.
 # 2. *What variety is, depends on the network.* The stimuli of Geirhos et al. {cite:p}`geirhos2019` combine 16 shapes with
-#    16 textures. Images of one *shape* scan like mixed ones. Of one *texture* they do not: 11 of 16 have a higher top
-#    share, and the elephant's skin makes a false outlier. This network goes by texture, so images of one texture are
+#    16 textures. Images of one *shape* have a top share like mixed ones, each of the 16. Images of one *texture* do
+#    not: 11 of 16 have a higher one, and the elephant's skin makes a false outlier. This network goes by texture, so images of one texture are
 #    all alike to it.
-# 3. *Numbers do not help.* Embroidery has 850 pictures, and a hundred of mixed styles would have been better.
+# 3. *Numbers do not help.* Embroidery has 850 pictures, and any hundred of mixed styles would have been better.
 #
 # :::{prf:observation} Variety before number
 # :label: obs-variety
