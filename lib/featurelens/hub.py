@@ -11,6 +11,11 @@ HUB, FOLDER = SOURCES = ("hf-hub:", "local-dir:")
 CONFIG, TIMM_CONFIG = CONFIGS = ("open_clip_config.json", "config.json")
 
 
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a network as open_clip or timm writes it."""
+    return any((folder / name).is_file() for name in CONFIGS)
+
+
 def holds_clip(source: str) -> bool:
     """Whether ``local-dir:<folder>`` or ``hf-hub:<repository>`` is open_clip's; if not, it is timm's.
 

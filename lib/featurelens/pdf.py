@@ -22,7 +22,7 @@ def browser() -> str | None:
 
 
 def contents(toc: Path) -> list[str]:
-    """Names of the pages in the order of a ``_toc.yml`` (``instructors/guide``), without those of the library."""
+    """Names of the pages in the order of a ``_toc.yml`` (``instructors/guide``), without the library's."""
     listed = yaml.safe_load(toc.read_text())
     names = [listed["root"], *(entry["file"] for part in listed["parts"] for entry in part["chapters"])]
     return [name for name in names if not name.startswith(_LIBRARY)]
@@ -99,7 +99,7 @@ def _address(link: str, name: str, names: list[str], prefix: str) -> str:
 
 
 def write(site: Path, toc: Path, out: Path, browser: str) -> None:
-    """Print the pages of ``site``, in the order of ``toc``, to the PDF ``out`` with the Chromium at ``browser``.
+    """Print the pages of ``site``, in the order of ``toc``, to ``out`` with the Chromium at ``browser``.
 
     Raises:
         FileNotFoundError: a page of the contents is not in ``site``.

@@ -6,7 +6,7 @@ standard deviation) works on tensors and is cheap. Encoders whose geometry agree
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +51,11 @@ class Preprocess:
         Raises:
             ValueError: another mean or standard deviation; a transform that stayed whole is not looked into.
         """
-        wanted = [tuple(round(float(v), 8) for v in values) for values in (mean, std)]
-        if self.mean is not None and wanted != [self.mean, self.std]:
+        wanted, found = np.float32([mean, std]), self.mean and np.float32([self.mean, self.std])
+        if found is not None and not np.array_equal(wanted, found):
             raise ValueError(
-                f"{name}: expected pictures with mean {wanted[0]} and std {wanted[1]}, as its weights were "
-                f"trained, found mean {self.mean} and std {self.std}"
+                f"{name}: expected pictures with mean {tuple(mean)} and std {tuple(std)}, as its weights "
+                f"were trained, found mean {self.mean} and std {self.std}"
             )
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
@@ -93,9 +93,8 @@ def from_transform(transform: Callable[[Image.Image], torch.Tensor]) -> Preproce
     splits = known and kinds[1] is transforms.Normalize
     if not splits:
         return Preprocess(transform, None, None, _text(transform))
-    mean, std = (tuple(round(float(v), 8) for v in values) for values in (steps[-1].mean, steps[-1].std))
     geometry = transforms.Compose(steps[:-2])
-    return Preprocess(geometry, mean, std, _text(geometry))
+    return Preprocess(geometry, _decimals(steps[-1].mean), _decimals(steps[-1].std), _text(geometry))
 
 
 def square(size: int) -> Preprocess:
@@ -122,6 +121,13 @@ def probe_images() -> list[Image.Image]:
         first.point(lambda value: value // 4),
         Image.fromarray((127.5 * (1 + waves)).astype(np.uint8)),
     ]
+
+
+def _decimals(values: Iterable[float]) -> tuple[float, ...]:
+    """Numbers as they were given; of a tensor, which timm's transforms hold, the shortest that mean it."""
+    if isinstance(values, torch.Tensor):
+        return tuple(float(str(value)) for value in values.numpy())
+    return tuple(float(value) for value in values)
 
 
 def _text(transform: Callable) -> str:

@@ -57,9 +57,10 @@ def load(
 ) -> Encoder:
     """Load an encoder by name, or make one of your own module. Networks go to the GPU if there is one.
 
-    Names: those of :func:`names`; ``timm/<model>``; ``open_clip/<model>/<tag or .safetensors>``;
-    ``hf-hub:<repository>`` and ``local-dir:<folder>`` with open_clip's or timm's configuration; the path of
-    a ``.safetensors`` that a training recipe wrote. A folder's own name stands for it in the encoder's.
+    Names: those of :func:`names`; ``timm/<model>``, or ``timm/<model>/<file>`` with weights of your own;
+    ``open_clip/<model>/<tag or .safetensors>``; ``hf-hub:<repository>``; a folder with open_clip's or timm's
+    configuration (``local-dir:<folder>`` where the name means something else too); the path of a
+    ``.safetensors`` that a training recipe wrote. A folder's own name stands for it in the encoder's.
 
     A module must map a batch of pictures to a matrix (N x D), or to a dict of such matrices named ``pre``
     and ``joint``; it is set to evaluation mode and needs ``preprocess``. A timm classifier may be handed
@@ -92,12 +93,15 @@ def _named(name: str, preprocess: Callable | None) -> Encoder:
     if row := table().get(name):
         return _LOADERS[row["loader"]](name, row["model"], row["weights"], preprocess)
     if name.startswith("timm/"):
-        return _timm(name, name.removeprefix("timm/"), "", preprocess)
+        model, _, file = name.removeprefix("timm/").partition("/")
+        return _own(model, Path(file), preprocess) if file else _timm(name, model, "", preprocess)
     if name.startswith("open_clip/") and name.count("/") > 1:
         _, model, start = name.split("/", 2)
         is_file = start.endswith(".safetensors")
         short = f"open_clip/{model}/{Path(start).stem}" if is_file else name
         return _open_clip(short, model, start, preprocess)
+    if hub.is_model(Path(name).expanduser()):
+        name = f"{hub.FOLDER}{Path(name).expanduser()}"
     if name.startswith(hub.SOURCES):
         short = f"local-dir/{Path(name.removeprefix(hub.FOLDER)).name}" if hub.FOLDER in name else name
         return (_open_clip if hub.holds_clip(name) else _timm)(short, name, "", preprocess)
@@ -157,6 +161,14 @@ def _timm(name: str, model: str, weights: str, preprocess: Callable | None) -> E
     encoder = wrap(name, module, preprocess)
     encoder.preprocess.expect(name, module.pretrained_cfg["mean"], module.pretrained_cfg["std"])
     return encoder
+
+
+def _own(model: str, file: Path, preprocess: Callable | None) -> Encoder:
+    """A timm model with the weights in a file; pictures are prepared as timm does it for that model."""
+    from featurelens import own_weights
+
+    module = own_weights.load(model, file.expanduser()).to(_device())
+    return wrap(f"timm/{model}/{file.stem}", module, preprocess)
 
 
 def _package(name: str, model: str, weights: str, preprocess: Callable | None) -> Encoder:
