@@ -146,15 +146,16 @@ mine
 # | you have | write |
 # | --- | --- |
 # | a model of timm | `MODEL = "timm/resnet50.a1_in1k"` |
+# | your own weights of a timm model | `MODEL = "timm/resnet50/runs/best.pth"` (or `.pt`, `.safetensors`) |
 # | a CLIP of open_clip | `MODEL = "open_clip/ViT-B-32/laion2b_s34b_b79k"` |
 # | your own weights of a CLIP that open_clip knows | `MODEL = "open_clip/ViT-B-32/weights.safetensors"` |
-# | a folder with weights and configuration | `MODEL = "local-dir:my_model"` |
+# | a folder with weights and configuration | `MODEL = "my_model"` |
 # | features, one row an image | `MODEL, IMAGES = "features.npy", None` (or `.safetensors`, `.parquet`) |
 # | any torch module | `mine = scan.scan(zoo.load(module, preprocess=transform), images)` |
 #
 # A finetuned model is scanned with its own head (`scan.scan(…, head=…)`, or `--head` in a terminal), since where a
-# head reads decides which features are scanned. For models of timm and open_clip the weights are downloaded; nothing
-# is ever unpickled.
+# head reads decides which features are scanned. For models of timm and open_clip the weights are downloaded. Of
+# a `.pth` only tensors are read, never objects.
 #
 # ## What the report says, and what it cannot say
 #
