@@ -891,7 +891,7 @@ every = results.table(
 sheet = explorers_miniature.miniature_sheet()
 explorer(
     results.bare(every),
-    {view: explorers.standard_scores(h_ND)[: len(sheet.words)] for view, h_ND in by_view.items()},
+    {view: explorers.standard_scores(h_ND[: len(sheet.words)]) for view, h_ND in by_view.items()},
     sheet,
     "Coordinates of three miniature networks. Choose one to see the pictures at both of its ends.",
     results.caption(every),
@@ -989,7 +989,7 @@ book.record(
 # ```python
 # from featurelens import widgets
 #
-# widgets.kurtosis({"mine": h_ND}, images)  # features, N x D, and the N pictures; without pictures if there are none
+# widgets.kurtosis({"mine": h_ND}, images)  # N x D, and the N pictures
 # ```
 
 # %% [markdown]

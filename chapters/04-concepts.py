@@ -614,7 +614,8 @@ for name, present_N in (("snow", snow_N), ("umbrellas", umbrella_N)):
 # ```python
 # from featurelens import concepts, widgets
 #
-# widgets.concepts(h_ND, concepts.labels(my_concepts, "balanced"), images=my_concepts.images)
+# judged = concepts.labels(my_concepts, "balanced")
+# widgets.concepts(h_ND, judged, images=my_concepts.images)
 # ```
 
 # %% [markdown]

@@ -74,9 +74,9 @@
       picture.title = words;
     });
     list("directions", order(column).slice(0, data.listed), {key: now, of: k => (
-      {name: k, words: `${arrow(column[k])} ${read(column[k])}`, value: column[k]})}, direction, k => { direction = k; draw(); });
+      {name: k, words: `${arrow(column[k])}\u00a0${read(column[k])}`, value: column[k]})}, direction, k => { direction = k; draw(); });
     list("concepts", order(line).slice(0, Math.max(data.listed, line.filter(found).length)), {key: direction, of: t => (
-      {name: data.names[t], words: `${data.categories[t]} ${arrow(line[t])}`, value: line[t]})},
+      {name: data.names[t], words: `${data.categories[t]}\u00a0${arrow(line[t])}`, value: line[t]})},
       now, t => { now = t; draw(); });
     const hits = places.filter(index => present[now].has(index)).length;
     one("output").textContent = `${name}, direction ${direction} of ${from.name}, ${read(value)} scores first: `

@@ -20,7 +20,7 @@ FIRST = 12  # pictures of a direction
 LISTED = 5  # directions of a concept, and concepts of a direction if no more are detected
 ORDER = ("color", "texture", "material", "part", "object", "scene")
 UNIT = 10**9  # average precisions are packed as whole parts of it
-READ = {1: "↑ highest", -1: "↓ lowest"}
+READ = {1: "↑\u00a0highest", -1: "↓\u00a0lowest"}
 
 
 def browser(
@@ -64,7 +64,9 @@ def browser(
         _row(str(j), READ[_sense(signed_KT[j, t])], signed_KT[j, t], j == k, cut)
         for j in _order(signed_KT[:, t])[:LISTED]
     )
-    kinds = [f"{kind} {ARROWS[_sense(ap)]}" for kind, ap in zip(judged.categories, signed_KT[k], strict=True)]
+    kinds = [
+        f"{kind}\u00a0{ARROWS[_sense(ap)]}" for kind, ap in zip(judged.categories, signed_KT[k], strict=True)
+    ]
     listed = _order(signed_KT[k])[: max(LISTED, int((abs(signed_KT[k]) >= cut).sum()))]
     parts["detected"] = "".join(_row(judged.names[i], kinds[i], signed_KT[k, i], i == t, cut) for i in listed)
     content = {"views": [each for each, _ in packed], "names": judged.names, "categories": judged.categories}

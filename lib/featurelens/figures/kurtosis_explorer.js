@@ -42,7 +42,7 @@
     }));
     place(chart, {"aria-valuenow": j, "aria-valuetext": `coordinate ${j}: ${facts[0]} of the kurtosis`});
     said.textContent = `${from.name}: coordinate ${j} has ${facts[0]} of the kurtosis and lies furthest from the mean `
-      + `in ${facts[3]}; by the definition ${from.outlier[j] ? "an" : "not an"} outlier coordinate.`;
+      + `in ${facts[3]} of the images; by the definition ${from.outlier[j] ? "an" : "not an"} outlier coordinate.`;
   }
 
   function draw() {

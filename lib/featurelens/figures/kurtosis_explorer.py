@@ -27,10 +27,10 @@ FACTS = (
     "share of the kurtosis",
     "distance from the image's mean, median (sd)",
     "times that of the median coordinate",
-    "furthest from the mean in",
-    "alone adds 3 or more to the kurtosis in",
+    "images in which it lies furthest from the mean",
+    "images in which it alone adds 3 or more to the kurtosis",
     "standard score, mean ± sd over images",
-    "same in every image",
+    "share of its mean square that is the same in every image",
     "so it is",
 )
 KINDS = {
@@ -118,10 +118,10 @@ def _facts(row: NamedTuple) -> list[str]:
         f"{100 * row.share:.1f} %",
         f"{row.distance:.2f}",
         times or "not defined",
-        f"{100 * row.leads:.1f} % of the images",
-        f"{100 * row.present:.1f} % of the images",
+        f"{100 * row.leads:.1f} %",
+        f"{100 * row.present:.1f} %",
         f"{signed(row.offset, 2)} ± {row.spread:.2f}",
-        f"{100 * row.constant_share:.0f} % of its mean square",
+        f"{100 * row.constant_share:.0f} %",
         KINDS[row.kind],
     ]
 
@@ -138,7 +138,7 @@ def _said(view: dict, j: int) -> str:
     rule = "an" if view["outlier"][j] else "not an"
     return (
         f"{view['name']}: coordinate {j} has {share} of the kurtosis and lies furthest from the mean in "
-        f"{leads}; by the definition {rule} outlier coordinate."
+        f"{leads} of the images; by the definition {rule} outlier coordinate."
     )
 
 
