@@ -518,8 +518,8 @@ Markdown(
 # :::{prf:observation} Variety before number
 # :label: obs-variety
 #
-# Images of one kind can show an outlier coordinate that images of all kinds do not have, at any number of images, and
-# an interval computed from them does not warn. A hundred images of all kinds that the model will meet say more than
+# Images of one kind can show an outlier coordinate that images of all kinds do not have, with hundreds of images as
+# with few, and an interval computed from them does not warn. A hundred images of all kinds that the model will meet say more than
 # a thousand of one.
 # :::
 #
@@ -547,7 +547,8 @@ Markdown(
 #
 # ```bash
 # featurelens scan timm/resnet50.a1_in1k --images my_photos --html scan.html
-# featurelens scan features.npy --json scan.json --fail-if 'images<100' --fail-if 'kurtosis_low>10'
+# featurelens scan features.npy --json scan.json \
+#   --fail-if 'images<100' --fail-if 'kurtosis_low>10'
 # ```
 #
 # | exit code | meaning |

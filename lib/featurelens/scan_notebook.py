@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # A terminal lists every number; a page of the book has less room.
 SHOWN = ("kurtosis", "kurtosis_low", "kurtosis_high", "kurtosis_rotated", "outliers", "top_share", "leaders")
 SHOWN += ("zeros", "effective_rank", "prunable")
+_GAP = ' style="margin-top: 1.2rem"'  # tables end without one
 
 
 def fragment(report: "ScanReport") -> str:
@@ -26,7 +27,7 @@ def fragment(report: "ScanReport") -> str:
     return (
         f"<p><strong>{html.escape(report.name)}</strong>: {html.escape(head)} "
         f"Pattern: {report.measured.pattern}.</p>{_table(('measure', 'value', 'what it is'), numbers)}"
-        f"{_coordinates(report)}<p><strong>Verdict.</strong></p>{said}"
+        f"{_coordinates(report)}<p{_GAP}><strong>Verdict.</strong></p>{said}"
         f"<p>What it cannot say:</p><ul>{limits}</ul>"
     )
 
@@ -34,13 +35,13 @@ def fragment(report: "ScanReport") -> str:
 def _coordinates(report: "ScanReport") -> str:
     coordinates = report.measured.coordinates
     if not coordinates:
-        return "<p>Outlier coordinates: none.</p>"
+        return f"<p{_GAP}>Outlier coordinates: none.</p>"
     rows = []
     for each in coordinates:
         times = "" if each.times_median is None else f"{each.times_median:.1f}"
         rows.append((f"{each.index}", times, f"{each.leads:.1%}", f"{each.kurtosis_share:.1%}", each.kind))
     head = ("coordinate", "× median", "leads", "of kurtosis", "kind")
-    return f"<p>Outlier coordinates: {len(rows)}.</p>{_table(head, rows)}"
+    return f"<p{_GAP}>Outlier coordinates: {len(rows)}.</p>{_table(head, rows)}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
