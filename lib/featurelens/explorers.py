@@ -121,8 +121,9 @@ def coordinate_table(features: Mapping[str, torch.Tensor]) -> pd.DataFrame:
     """
     if not features:
         raise ValueError("expected features of at least one network, found none")
-    parts = [coordinates(h_ND).assign(view=view).round(9) for view, h_ND in features.items()]
-    return pd.concat(parts, ignore_index=True)
+    parts = [coordinates(h_ND).round(9).assign(view=view) for view, h_ND in features.items()]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["view", *table.columns.drop("view")]]
 
 
 def search(h_ND: torch.Tensor, directions_DK: torch.Tensor, judged: Labels, shown: int) -> Searched:
