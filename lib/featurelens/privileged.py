@@ -44,7 +44,7 @@ def described(w_CD: torch.Tensor) -> dict[str, float | int | str]:
 
     ``top_share``, ``effective``, ``kurtosis`` describe the singular values; ``centred_…`` those of the head
     minus its mean row, ``random_…`` those of a Gaussian head with rows of the same lengths. ``cos_mean`` is
-    |cos| of the first direction with the mean row, ``mean_length`` that row's length in mean row lengths,
+    ``|cos|`` of the first direction with the mean row, ``mean_length`` that row's length in mean row lengths,
     ``sameness`` of the first direction: see :func:`sameness`. ``outliers`` are the outlier coordinates of
     the rows (as :func:`featurelens.pruning.outliers` finds them), ``overlap`` the share of the first
     direction in them, ``largest_other_overlap`` the largest one of any other direction, and which.

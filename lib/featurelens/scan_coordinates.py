@@ -18,7 +18,7 @@ class Coordinate(NamedTuple):
     Attributes:
         index: which coordinate.
         kurtosis_share: its share of the mean kurtosis.
-        distance: median over images of |z|.
+        distance: median over images of ``|z|``.
         times_median: ``distance`` over that of the median coordinate; None where that is 0.
         present: share of images in which it alone adds 3 or more to the kurtosis.
         leads: share of images in which it lies furthest from the mean.

@@ -25,7 +25,7 @@ class Measured:
         coordinates: outlier coordinates.
         pattern: *outlier direction*, *heavy tails without an outlier* or *near Gaussian*.
         k_N: kurtosis of each image.
-        distance_D: median over images of each coordinate's |z|.
+        distance_D: median over images of each coordinate's ``|z|``.
         agreement_K1: share of decisions that stay with the k most important directions; None without a head.
     """
 

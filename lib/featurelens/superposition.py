@@ -1,7 +1,7 @@
 """Superposition: how much the directions of concepts get into each other's way.
 
 A network may know more concepts than it has dimensions, at a price: their directions cannot all be at right
-angles, so reading one concept picks up something of others. The price is *interference*, the |cos| between
+angles, so reading one concept picks up something of others. The price is *interference*, ``|cos|`` between
 two concepts' directions.
 
 The direction of a concept is here the difference of two means, of the images with it and of those without
@@ -34,7 +34,7 @@ SHUFFLES = 10
 
 
 class Interference(NamedTuple):
-    """|cos| of every two directions, zero on the diagonal; mean and largest of each with the others."""
+    """``|cos|`` of every two directions, zero on the diagonal; mean and largest of each with the others."""
 
     cos_TT: torch.Tensor
     mean_T: torch.Tensor
@@ -89,7 +89,7 @@ def _refuse(wrong_T: torch.Tensor, expected: str) -> None:
 
 
 def interference(c_TD: torch.Tensor) -> Interference:
-    """Return the |cos| of every two directions, and for each direction the mean and the largest.
+    """Return the ``|cos|`` of every two directions, and for each direction the mean and the largest.
 
     Raises:
         TypeError, ValueError: as :func:`featurelens.checks.features`; fewer than two directions, or one
@@ -112,7 +112,7 @@ def interference(c_TD: torch.Tensor) -> Interference:
 def random_interference(n_concepts: int, width: int) -> RandomInterference:
     """Return what :func:`interference` expects of ``n_concepts`` random directions in ``width`` dimensions.
 
-    The mean is Gamma(D/2) / (sqrt(pi) Gamma((D+1)/2)), near sqrt(2 / (pi D)). For the largest: the |cos| of
+    The mean is Gamma(D/2) / (sqrt(pi) Gamma((D+1)/2)), near sqrt(2 / (pi D)). The largest: the ``|cos|`` of
     one direction with the others are independent, and their squares follow Beta(1/2, (D-1)/2).
 
     Raises:
@@ -130,7 +130,7 @@ def random_interference(n_concepts: int, width: int) -> RandomInterference:
 
 
 def welch_bound(n_concepts: int, width: int) -> float:
-    """Return the least that the largest |cos| among so many directions can be; 0 if there is room for all.
+    """Least that the largest ``|cos|`` among so many directions can be; 0 if there is room for all.
 
     Source: Welch, "Lower bounds on the maximum cross correlation of signals" (1974).
 
@@ -141,7 +141,7 @@ def welch_bound(n_concepts: int, width: int) -> float:
 
 
 def dimensionality(w_TD: torch.Tensor) -> torch.Tensor:
-    """Return the share of a dimension that each concept has to itself, |w_i|^2 / sum_j (w_i/|w_i| . w_j)^2.
+    """Share of a dimension that each concept has to itself, ``|w_i|^2 / sum_j (w_i/|w_i| . w_j)^2``.
 
     1 if it is at right angles to all others, 1/2 if it shares a line with one of its length, 0 for zeros.
 

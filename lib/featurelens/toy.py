@@ -118,8 +118,8 @@ def table() -> pd.DataFrame:
 
     ``loss``, ``linear_loss`` (:func:`linear_loss`) and their ``ratio``; ``represented``, inputs whose column
     of W is longer than ``REPRESENTED``; ``per_dimension``, ``|W|_F^2 / H``. Of the represented columns:
-    ``interference``, their mean |cos|; ``random``, that of as many random directions; ``largest`` and
-    ``welch``, the largest |cos| and the least it could be; ``own_dimension``, the mean dimensionality.
+    ``interference``, their mean ``|cos|``; ``random``, that of as many random directions; ``largest`` and
+    ``welch``, the largest ``|cos|`` and the least it could be; ``own_dimension``, the mean dimensionality.
     """
     trained, rows = train(), []
     for s, sparsity in enumerate(SPARSITIES):

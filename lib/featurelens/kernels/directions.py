@@ -48,7 +48,7 @@ def importance_plain(w_CD: torch.Tensor, h_ND: torch.Tensor) -> torch.Tensor:
     """Return the importance of each right singular vector of a head, as the formula reads.
 
     Returns:
-        i_K: sigma_k / sum(sigma) times the mean over images of |cos(v_k, h)|.
+        i_K: sigma_k / sum(sigma) times the mean over images of ``|cos(v_k, h)|``.
 
     Source: Crabbé et al., "Interpreting CLIP" (TMLR 2024); dividing by the sum of sigma is this book's
         choice and cannot change the order.
@@ -125,7 +125,7 @@ def importance(directions: Directions, h_ND: torch.Tensor) -> torch.Tensor:
         h_ND: features of images; their lengths do not matter.
 
     Returns:
-        i_K: (s_k / sum of s) times the mean over images of |cos(v_k, h)|, float64.
+        i_K: (s_k / sum of s) times the mean over images of ``|cos(v_k, h)|``, float64.
 
     Raises:
         TypeError, ValueError: as :func:`featurelens.checks.features`; features of another width, or a row

@@ -24,7 +24,7 @@ def average_precision_by_chance(
 
     Args:
         scores_NK, present_NT, considered_NT, max_bytes: as
-            :func:`featurelens.kernels.precision.average_precision`.
+            :func:`featurelens.kernels.average_precision`.
         permutations: how many; each costs as much as the real search.
         seed: of the permutations.
 
@@ -33,7 +33,7 @@ def average_precision_by_chance(
             positive or without a negative image.
 
     Raises:
-        TypeError, ValueError: as :func:`featurelens.kernels.precision.average_precision`; no permutations.
+        TypeError, ValueError: as :func:`featurelens.kernels.average_precision`; no permutations.
 
     Source: the maximum statistic of Westfall & Young, "Resampling-Based Multiple Testing" (1993).
     """
@@ -64,7 +64,7 @@ def average_precision_resampled(
 
     Args:
         scores_NK, present_NT, considered_NT, max_bytes: as
-            :func:`featurelens.kernels.precision.average_precision`.
+            :func:`featurelens.kernels.average_precision`.
         resamples: how many; each costs as much as a search of the best directions alone.
         seed: of the resamples.
 
@@ -72,7 +72,7 @@ def average_precision_resampled(
         ap_RT: average precision, float64; NaN where the resample has no positive or no negative image.
 
     Raises:
-        TypeError, ValueError: as :func:`featurelens.kernels.precision.average_precision`; no resamples.
+        TypeError, ValueError: as :func:`featurelens.kernels.average_precision`; no resamples.
     """
     random = _random("resamples", resamples, seed)
     scores_NK = checked_scores(scores_NK)

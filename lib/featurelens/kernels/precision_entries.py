@@ -62,7 +62,7 @@ def entries(
 
     Args:
         n_images: how many images have scores.
-        present_NT, considered_NT, weight_N: as :func:`featurelens.kernels.precision.average_precision`.
+        present_NT, considered_NT, weight_N: as :func:`featurelens.kernels.average_precision`.
         device: where the list is wanted.
 
     Raises:
