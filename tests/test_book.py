@@ -64,7 +64,10 @@ def test_page_has_the_parts_of_a_page(page):
 def test_contents_list_every_page_and_nothing_else():
     root = stamps.root()
     toc = yaml.safe_load((root / "_toc.yml").read_text())
-    listed = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+    chapters = [entry for part in toc["parts"] for entry in part["chapters"]]
+    listed = [toc["root"]] + [
+        page["file"] for entry in chapters for page in (entry, *entry.get("sections", ()))
+    ]
     prose = [path.relative_to(root / "book").with_suffix("") for path in (root / "book").rglob("*.md")]
     written = [page.name for page in PAGES] + [path.as_posix() for path in prose]
     assert sorted(listed) == sorted(written) and not pages.orphans()

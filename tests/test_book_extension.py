@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
@@ -38,3 +39,15 @@ def test_roles_that_were_given_up_are_replaced():
 )
 def test_a_table_with_a_column_of_numbers_is_one_of_data(rows, data):
     assert book_extension.holds_numbers(rows) is data
+
+
+def test_a_tuple_says_its_fields_once():
+    class Pair(NamedTuple):
+        """Two."""
+
+        first: int
+
+    def skipped(member):
+        return book_extension._skip(None, "class", "x", member, False, None)
+
+    assert skipped(Pair.first) is True and skipped(Pair) is None and skipped(3) is None

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import yaml
 
@@ -48,4 +50,14 @@ def test_config_is_written_for_this_clone(tmp_path, monkeypatch):
     monkeypatch.setenv("FEATURELENS_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(stamps, "git", lambda *_: None)
     written = yaml.safe_load(site.write_config().read_text())
-    assert written == site.config(SETTINGS, None, "main")
+    assert written == site.with_claims(site.config(SETTINGS, None, "main"))
+
+
+def test_pages_are_told_how_many_claims_there_are(tmp_path, monkeypatch):
+    (tmp_path / "data" / "claims").mkdir(parents=True)
+    for name, count in (("01-a", 2), ("02-b", 3)):
+        text = json.dumps({"chapter": name, "claims": [{}] * count})
+        (tmp_path / "data" / "claims" / f"{name}.json").write_text(text)
+    monkeypatch.setenv("FEATURELENS_DATA", str(tmp_path / "data"))
+    told = site.with_claims({"parse": {"myst_substitutions": {"a": 1}, "b": 2}, "c": 3})
+    assert told == {"parse": {"myst_substitutions": {"a": 1, "claims": 5}, "b": 2}, "c": 3}

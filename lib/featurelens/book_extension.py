@@ -8,6 +8,7 @@ import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
 from featurelens import book_extension_terms
 
@@ -22,6 +23,9 @@ _FEWEST_ROWS = 3  # a table with fewer is read, not sorted
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the changes with Sphinx."""
+    CodeBlockAnalyser.depart_section = _leave_section
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-skip-member", _skip)
     app.connect("doctree-resolved", _mark_tables)
     # Late: when the theme and the other extensions have had their say.
     app.connect("html-page-context", _change, priority=900)
@@ -32,6 +36,17 @@ def _change(app: Sphinx, page: str, template: str, context: dict, doctree: objec
     context["script_files"] = scripts(context.get("script_files", []))
     html = body(context.get("body", ""))
     context["body"] = html + book_extension_terms.data(html, book_extension_terms.meanings(app.env))
+
+
+def _leave_section(analyser: CodeBlockAnalyser, section: nodes.section) -> None:
+    # Exercises and definitions are sections without a title: there is nothing to take away behind them.
+    if any(isinstance(child, nodes.title) for child in section.children):
+        analyser.title_stack.pop()
+
+
+def _skip(app: Sphinx, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
+    # The signature names a tuple's fields; what Python says of them by itself is no more.
+    return True if (getattr(member, "__doc__", "") or "").startswith("Alias for field number") else None
 
 
 def _mark_tables(app: Sphinx, doctree: nodes.document, page: str) -> None:

@@ -1,8 +1,8 @@
 """Files of the book that are written from stored data: they are brought in step, and checked, together."""
 
-from featurelens import claims_page, tables_page
+from featurelens import claims_page, landing, tables_page
 
-_WRITTEN = {"claims": claims_page, "tables": tables_page}
+_WRITTEN = {"claims": claims_page, "tables": tables_page, "landing": landing}
 
 
 def sync() -> list[str]:

@@ -1,11 +1,12 @@
 """Settings of the site that depend on the clone: only a repository with an address gets links to it."""
 
+import json
 import re
 from pathlib import Path
 
 import yaml
 
-from featurelens import atomic, stamps
+from featurelens import atomic, paths, stamps
 
 _ADDRESS = re.compile(
     r"(?:https://(?:[^@/]+@)?|(?:ssh://)?git@)(?P<host>[\w.-]+\.\w+)[:/](?P<path>.+?)(?:\.git)?/?"
@@ -30,6 +31,15 @@ def config(settings: dict, url: str | None, branch: str) -> dict:
     return settings | {"repository": repository, "launch_buttons": launch}
 
 
+def with_claims(settings: dict) -> dict:
+    """``settings`` with the number of stored claims, for pages that tell it as ``{{ claims }}``."""
+    files = sorted((paths.data() / "claims").glob("*.json"))
+    count = sum(len(json.loads(file.read_text())["claims"]) for file in files)
+    parse = settings.get("parse", {})
+    told = parse.get("myst_substitutions", {}) | {"claims": count}
+    return settings | {"parse": parse | {"myst_substitutions": told}}
+
+
 def write_config() -> Path:
     """Write the settings for this clone to ``_build/_config.yml``; return its path."""
     root = stamps.root()
@@ -37,5 +47,5 @@ def write_config() -> Path:
     url = address(stamps.git("remote", "get-url", "origin") or "")
     branch = stamps.git("rev-parse", "--abbrev-ref", "HEAD") or "main"
     path = root / "_build" / "_config.yml"
-    atomic.write_text(path, yaml.safe_dump(config(settings, url, branch)))
+    atomic.write_text(path, yaml.safe_dump(with_claims(config(settings, url, branch))))
     return path

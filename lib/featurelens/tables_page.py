@@ -18,7 +18,7 @@ have to be is listed in {doc}`claims`.
 
 To read one: `pandas.read_csv`, or `featurelens.results.read(name, scale)` in a clone.
 """
-_COLUMNS = ("Table", "Computed from", "Columns", "Scale", "Rows", "Date", "Commit", "Computed on")
+_COLUMNS = ("Table", "Computed from", "Rows", "Scale", "Date", "Commit", "Computed on", "Columns")
 _MOST_NAMES = 6  # of a table's columns that are named
 
 
@@ -57,7 +57,7 @@ def _section(page: pages.Page, files: list[Path]) -> str:
     if stored := claims.read(page.name):
         lines[-1] += f" Its {len(stored)} claims as JSON: {{download}}`{page.name}.json"
         lines[-1] += f" <../data/claims/{page.name}.json>`."
-    lines += ["", _line(_COLUMNS), _line(("---", "---", "---", "---", "--:", "---", "---", "---"))]
+    lines += ["", _line(_COLUMNS), _line(("---", "---", "--:", "---", "---", "---", "---", "---"))]
     return "\n".join([*lines, *(_line(_row(file)) for file in files), ""])
 
 
@@ -70,7 +70,7 @@ def _row(file: Path) -> tuple[str, ...]:
     frame = results.read(name, scale)
     link = f"{{download}}`{name} <../data/results/{file.name}>`"
     run = [_each(frame[column]) for column in ("computed_on", "commit", "hardware")]
-    return link, _each(frame["source"]), _names(frame), scale, f"{len(frame):,}", *run
+    return link, _each(frame["source"]), f"{len(frame):,}", scale, *run, _names(frame)
 
 
 def _names(frame: pd.DataFrame) -> str:

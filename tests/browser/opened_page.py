@@ -15,7 +15,8 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 def page_names() -> list[str]:
     """Every page of the site: those of the contents, and those that Sphinx makes."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    listed = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
+    chapters = [entry for part in contents["parts"] for entry in part["chapters"]]
+    listed = [page["file"] for entry in chapters for page in (entry, *entry.get("sections", ()))]
     return [contents["root"], *listed, "genindex", "prf-prf", "search"]
 
 
