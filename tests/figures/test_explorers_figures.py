@@ -90,6 +90,15 @@ def test_controls_are_named_and_hidden_until_the_script_runs(made):
     assert root.find("output").get("aria-live") == "polite"
 
 
+@pytest.mark.parametrize("made", [kurtosis, browsed])
+def test_pictures_do_not_need_the_figures_id(made):
+    markup = made()._repr_html_()
+    [name] = re.findall(
+        r'\[data-sheet="([\w-]+)"\] \.fl-pic {background-image: url\("data:image/webp', markup
+    )
+    assert tree(made()).get("data-sheet") == name and f"#{name} " not in markup
+
+
 def test_kurtosis_shows_the_coordinate_with_the_largest_share():
     root, (z_ND, share_D) = tree(kurtosis()), numpy_view("first & <b>")
     top, leads = int(share_D.argmax()), (abs(z_ND).argmax(1) == share_D.argmax()).mean()

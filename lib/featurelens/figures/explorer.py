@@ -44,8 +44,9 @@ def filled(page: Path, caption: str, sheet: Sheet, content: dict, parts: Mapping
     body, script = (stamps.read(page.with_suffix(end)).read_text("utf-8").strip() for end in (".html", ".js"))
     data = packed({"words": sheet.words, "columns": sheet.columns, "lines": sheet.lines, **content})
     name = f"{page.stem.replace('_', '-')}-{hashlib.sha256((caption + data).encode()).hexdigest()[:10]}"
+    # Not by the figure's id, which is another one where pages are joined for paper.
     pictures = (
-        f'#{name} .fl-pic {{background-image: url("{sheet.uri}"); '
+        f'[data-sheet="{name}"] .fl-pic {{background-image: url("{sheet.uri}"); '
         f"background-size: {100 * sheet.columns}% {100 * sheet.lines}%}}"
     )
     shared = {"style": f"{STYLE}\n{pictures}", "script": script, "packed": data, "name": name}
