@@ -15,6 +15,7 @@ import torch
 
 from featurelens import checks, explorers
 from featurelens.concepts import Labels, detect, project
+from featurelens.dissect_rows import shown as rounded_down
 from featurelens.heads import LinearHead
 from featurelens.imagesets import ImageSet
 from featurelens.pruning import Labelled, curves
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 ORDERS = ("importance", "singular value", "centred", "reduced rank", "reversed", "outliers first")
 SIDE, SHOWN = 96, 8  # pixels of a picture, and pictures at each end
 SPAN = "display: inline-block; margin: 2px; text-align: center"
-WORDS = ("outlier", "kind")  # columns that are no numbers
 
 
 def pruning(head: LinearHead, sets: Mapping[str, Labelled], reference_ND: torch.Tensor) -> "VBox":
@@ -82,13 +82,13 @@ def kurtosis(features: Mapping[str, torch.Tensor], images: ImageSet | None = Non
 
     def text() -> str:
         row = tables[view.value].loc[field.value]
-        numbers = [(name, f"{row[name]:.3f}") for name in tables[view.value].columns[1:] if name not in WORDS]
-        parts = [
-            _table(("coordinate", str(field.value)), [*numbers, *((name, str(row[name])) for name in WORDS)])
-        ]
+        shown = [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
+        names = (name.replace("_", " ") for name in row.index)
+        parts = [_table(("what", "value"), list(zip(names, shown, strict=True)))]
         if images is not None:
             z_ND = explorers.standard_scores(features[view.value])[:, [field.value]]
-            parts += _ends(images, z_ND, [f"z = {z:+.1f}" for z in z_ND[:, 0].tolist()])
+            below = [f"z = {z:+.1f}" for z in z_ND[:, 0].tolist()]
+            parts += _ends(images, z_ND, below, ["Highest standard scores", "Lowest standard scores"])
         return "".join(parts)
 
     view.observe(first, "value")
@@ -130,13 +130,13 @@ def concepts(
         sense = 1 - 2 * int(found.ap_2KT[:, k, t].argmax())
         way = "highest" if sense > 0 else "lowest"
         said = f"<p>{html.escape(concept.value)}, direction {k}, {way} scores first: "
-        parts = [f"{said}average precision {found.ap_KT[k, t]:.3f}</p>"]
-        rows = [(row.concept, row.category, f"{row.ap:.3f}") for row in found.top(k).itertuples()]
+        parts = [f"{said}average precision {rounded_down(found.ap_KT[k, t].item())}</p>"]
+        rows = [(row.concept, row.category, rounded_down(row.ap)) for row in found.top(k).itertuples()]
         parts.append(_table((f"concepts of direction {k}", "category", "average precision"), rows))
         if images is not None:
             score_N1 = sense * project(h_ND, v_DK[:, [k]])
             shows = ["✓ yes" if shown else "– no" for shown in judged.present_NT[:, t].tolist()]
-            parts += _ends(images, score_N1, shows)[:1]
+            parts += _ends(images, score_N1, shows, [f"First pictures, {way} scores first"])
         return "".join(parts)
 
     concept.observe(best, "value")
@@ -177,13 +177,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _ends(images: ImageSet, score_N1: torch.Tensor, below: Sequence[str]) -> list[str]:
-    """Pictures with the highest scores, and with the lowest."""
+def _ends(images: ImageSet, score_N1: torch.Tensor, below: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Pictures with the highest scores, and with the lowest if that has a name too."""
     ends = explorers.ends(score_N1, min(SHOWN, len(images)))
-    names = ("Highest scores", "Lowest scores")
     return [
         f"<p>{name}</p><p>{''.join(_picture(images, row, below[row]) for row in rows_1E[0].tolist())}</p>"
-        for name, rows_1E in zip(names, ends, strict=True)
+        for name, rows_1E in zip(names, ends, strict=False)
     ]
 
 
