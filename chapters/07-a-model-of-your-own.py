@@ -225,13 +225,23 @@ Markdown(
 # would have little left to miss and look better than it is.
 
 # %%
-real = results.table(
-    "07-published-sample-size",
-    "published",
-    lambda: samplesize.study(samplesize.published()),
-    source="random samples of published features and of EfficientNet-Lite0 on 1,000 photographs",
-)
-Markdown(results.caption(real))
+parts = {
+    "published": (samplesize.published, "random samples of published features"),
+    "supervised": (samplesize.supervised, "random samples of EfficientNet-Lite0's features of photographs"),
+}
+
+
+def of_both(what, study):
+    """One table of each part, as stored or computed."""
+    return [
+        results.table(f"07-{part}-{what}", "published", lambda load=load: study(load()), source=source)
+        for part, (load, source) in parts.items()
+    ]
+
+
+measured = of_both("sample-size", samplesize.study)
+real = pd.concat([results.bare(table) for table in measured], ignore_index=True)
+Markdown(" ".join(results.caption(table) for table in measured))
 
 # %%
 LABELS = {
@@ -263,12 +273,7 @@ size_figures.sizes(real, LABELS)
 # within 10 %.
 
 # %%
-enough = results.table(
-    "07-published-enough",
-    "published",
-    lambda: samplesize.enough(samplesize.published()),
-    source="random samples of published features and of EfficientNet-Lite0 on 1,000 photographs",
-)
+enough = pd.concat([results.bare(table) for table in of_both("enough", samplesize.enough)])
 small_enough = results.table(
     "07-miniature-enough",
     "miniature",
@@ -277,7 +282,7 @@ small_enough = results.table(
 )
 titles = {"deviation": "deviation over images", "share": "top share", "needed": "images for ±10 %"}
 titles |= {"within": "samples within 10 %"}
-table = pd.concat([results.bare(enough), results.bare(small_enough)]).drop(columns="present")
+table = pd.concat([enough, results.bare(small_enough)]).drop(columns="present")
 table["name"] = table["name"].map(lambda name: LABELS.get(name, name))
 table.set_index("name").rename(columns=titles).round(2)
 
@@ -419,19 +424,19 @@ for scale, frame, source in (("published", real, on_real), ("miniature", mini, o
 # are not there. So the same again with images of one kind only, against as many drawn from all kinds.
 
 # %%
-kinds = results.table(
-    "07-published-variety",
-    "published",
-    lambda: variety.study(variety.published()),
-    source="CLIP's text features, and EfficientNet-Lite0 on photographs and the stimuli of Geirhos et al.",
-)
+parts = {
+    "published": (variety.published, "CLIP's text features"),
+    "supervised": (variety.supervised, "EfficientNet-Lite0 on photographs and the stimuli of Geirhos et al."),
+}
+measured = of_both("variety", variety.study)
+kinds = pd.concat([results.bare(table) for table in measured], ignore_index=True)
 small_kinds = results.table(
     "07-miniature-variety",
     "miniature",
     lambda: variety.study(variety.miniature()),
     source="the miniature's networks on classes of base-val and styles of rendition",
 )
-Markdown(f"{results.caption(kinds)} {results.caption(small_kinds)}")
+Markdown(" ".join(results.caption(table) for table in (*measured, small_kinds)))
 
 # %%
 KINDS = {
@@ -446,7 +451,7 @@ KINDS = {
     ("supervised-resnet-s0 (pre)", "class"): "supervised, pre: one class",
     ("supervised-resnet-s0 (pre)", "style"): "supervised, pre: one style",
 }
-every_kind = pd.concat([results.bare(kinds), results.bare(small_kinds)])
+every_kind = pd.concat([kinds, results.bare(small_kinds)])
 
 # %% mystnb={"figure": {"name": "fig-variety", "caption": "Scans of images of one kind (marks) and of as many images of all kinds (grey: 95 % of random samples). Diamonds: scans that name other outlier coordinates than all images do."}, "image": {"alt": "Two panels, a row for each encoder and kind of images. On the left the mean kurtosis over that of all kinds: names of dogs have less than half, one texture of EfficientNet nearly twice, classes of the miniature three quarters to five quarters, mostly outside the grey range. On the right the top share: for edges and silhouettes it is 8 and 18 per cent where mixed photographs stay below 3, for one style of clip-web 82 per cent. Orange diamonds mark an elephant's texture for EfficientNet, two styles of clip-web and a class of clip-outliers."}}
 size_figures.variety(every_kind, KINDS)

@@ -172,15 +172,22 @@ def enough(features: Mapping[str, torch.Tensor], samples: int = SAMPLES, seed: i
 
 
 def published() -> dict[str, torch.Tensor]:
-    """Return real features: CLIP's and VideoCLIP's, and EfficientNet-Lite0's of 1,000 photographs.
+    """Return real features that others published: CLIP's and VideoCLIP's.
 
     Raises:
-        Unreachable: features, images or weights are not here.
+        Unreachable: a file is neither in a mirror nor downloadable.
     """
-    lite = outliers.SUPERVISED[0]
-    found = {name: published_features.load(name) for name in PUBLISHED}
-    photos = imagesets.load(outliers.SAMPLE)
-    return found | {lite: extract.features(outliers.supervised_encoders()[lite], photos).h_ND}
+    return {name: published_features.load(name) for name in PUBLISHED}
+
+
+def supervised() -> dict[str, torch.Tensor]:
+    """Return EfficientNet-Lite0's features of 1,000 photographs.
+
+    Raises:
+        Unreachable: images or weights are not here.
+    """
+    name, photos = outliers.SUPERVISED[0], imagesets.load(outliers.SAMPLE)
+    return {name: extract.features(outliers.supervised_encoders()[name], photos).h_ND}
 
 
 def miniature() -> dict[str, torch.Tensor]:

@@ -7,7 +7,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from featurelens import extract, imagesets, kernels, outliers, preprocess, published_features, samplesize, scan_measures, zoo
+from featurelens import (
+    extract,
+    imagesets,
+    kernels,
+    outliers,
+    preprocess,
+    published_features,
+    samplesize,
+    scan_measures,
+    zoo,
+)
 from featurelens.miniature import grown, sets, world
 
 DOGS = slice(151, 269)  # of ImageNet's 1,000 classes, from Chihuahua to Mexican hairless
@@ -87,13 +97,21 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def published() -> Iterator[Kinds]:
-    """Yield CLIP's text features of dogs, and EfficientNet-Lite0's of drawings, of one shape, of one texture.
+    """Yield CLIP's text features of dogs.
 
     Raises:
-        Unreachable: features, images or weights are not here.
+        Unreachable: the features are neither in a mirror nor downloadable.
     """
     names_ND = published_features.load("clip-b32/imagenet-photo")
     yield Kinds("clip-b32/imagenet-photo", "subject", names_ND, {"names of dogs": names_ND[DOGS]})
+
+
+def supervised() -> Iterator[Kinds]:
+    """Yield EfficientNet-Lite0's features of drawings, of one shape, of one texture.
+
+    Raises:
+        Unreachable: images or weights are not here.
+    """
     name = outliers.SUPERVISED[0]
     encoder = outliers.supervised_encoders()[name]
     photos_ND = extract.features(encoder, imagesets.load(outliers.SAMPLE)).h_ND
