@@ -120,6 +120,7 @@
     if (!table.tHead || !table.tBodies[0]?.rows.length) return;
     const body = grid([...table.tBodies[0].rows]), all = columns(grid([...table.tHead.rows]), body);
     if (!table.closest(".fl-sortable")) sortable(table, body, all); // those sort by themselves
-    downloadable(table, all, index + 1, table.closest(boxes) ?? table);
+    const box = table.closest(boxes);
+    downloadable(table, all, index + 1, box?.querySelectorAll("table").length === 1 ? box : table);
   });
 })();
