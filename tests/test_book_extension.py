@@ -51,3 +51,12 @@ def test_a_tuple_says_its_fields_once():
         return book_extension._skip(None, "class", "x", member, False, None)
 
     assert skipped(Pair.first) is True and skipped(Pair) is None and skipped(3) is None
+
+
+def test_what_unfolds_has_a_name():
+    made = {
+        "generate_toctree_html": lambda kind, **named: f"<details><summary><i>{kind}</i></summary></details>"
+    }
+    app = SimpleNamespace(env=SimpleNamespace(get_domain=lambda _: SimpleNamespace(get_objects=list)))
+    book_extension._change(app, "x", "page.html", made, None)
+    assert made["generate_toctree_html"]("sidebar", depth=1).startswith("<details><summary aria-label=")

@@ -34,6 +34,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def _change(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     context["script_files"] = scripts(context.get("script_files", []))
+    contents = context.get("generate_toctree_html")
+    if contents:
+        context["generate_toctree_html"] = lambda *given, **named: sidebar(str(contents(*given, **named)))
     html = body(context.get("body", ""))
     context["body"] = html + book_extension_terms.data(html, book_extension_terms.meanings(app.env))
 
@@ -84,3 +87,8 @@ def body(html: str) -> str:
     for old, new in _ROLES.items():
         html = html.replace(old, new)
     return html
+
+
+def sidebar(html: str) -> str:
+    """The contents beside a page, with a name for what unfolds a part of them."""
+    return html.replace("<summary>", '<summary aria-label="Pages of this part">')
