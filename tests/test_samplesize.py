@@ -142,6 +142,8 @@ def test_one_kind_is_told_from_as_many_mixed_ones():
     assert tuple(table.loc["odd", ["low", "high"]]) == pytest.approx((odd.low, odd.high))
     counts = variety.judged(table.reset_index()).iloc[0].to_dict()
     assert counts == {"groups": 2, "interval misses": 2, "share above": 1, "other outliers": 1}
+    alone = variety.judged(table.loc[["odd"]]).iloc[0].to_dict()
+    assert alone == {"groups": 1, "interval misses": 1, "share above": 1, "other outliers": 1}
 
 
 def test_groups_of_the_miniature_are_its_classes_and_styles():
