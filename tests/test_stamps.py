@@ -121,3 +121,22 @@ def test_here_names_no_host():
     assert set(facts) == {"computed_on", "commit", "hardware"} and all(facts.values())
     assert platform.node() not in facts["hardware"]
     assert stamps.versions()["torch"]
+
+
+def test_commit_is_that_of_the_library_and_not_of_whoever_has_it_installed(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True)
+
+    installed = tmp_path / "environment" / "featurelens"
+    installed.mkdir(parents=True)
+    (installed / "stamps.py").write_text("")
+    (tmp_path / ".gitignore").write_text("environment\n")
+    git("init", "-q")
+    git("add", ".gitignore")
+    git("commit", "-qm", "somebody else's")
+    monkeypatch.setattr(stamps, "PACKAGE", installed)
+    assert stamps.commit.__wrapped__() == "unknown"
+    git("add", "--force", "environment")
+    git("commit", "-qm", "the library's own")
+    assert stamps.commit.__wrapped__() == stamps.git("rev-parse", "--short=10", "HEAD")

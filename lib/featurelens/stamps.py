@@ -50,7 +50,9 @@ def git(*arguments: str) -> str | None:
 @cache
 def commit() -> str:
     """Short commit, ending in ``-dirty`` when the code differs from it; ``unknown`` without git."""
-    head = git("rev-parse", "--short=10", "HEAD")
+    # An environment inside a repository of somebody else's is not part of it.
+    tracked = git("ls-files", "--error-unmatch", Path(__file__).name)
+    head = tracked and git("rev-parse", "--short=10", "HEAD")
     if head is None:
         return "unknown"
     # Tables and notebooks change while pages are made; only other code would make other numbers.
