@@ -349,6 +349,15 @@ def test_a_phone_has_no_sideways_scroll_and_targets_for_a_finger(either):
         assert min(box["width"], box["height"]) >= 24
 
 
+@pytest.mark.parametrize("width", [360, 640, 760, 1200])
+def test_tables_end_inside_the_figure(either, width):
+    either.set_viewport_size({"width": width, "height": 900})
+    beyond = """() => { const figure = document.querySelector("figure").getBoundingClientRect();
+      return [...document.querySelectorAll("figure table")].map(
+        table => Math.round(table.getBoundingClientRect().right - figure.right)); }"""
+    assert all(pixels <= 0 for pixels in either.evaluate(beyond))
+
+
 def test_nothing_moves_and_nothing_is_fetched(either):
     either.emulate_media(reduced_motion="reduce")
     moving = """[...document.querySelectorAll('figure *')].filter(each => {
