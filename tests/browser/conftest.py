@@ -1,5 +1,6 @@
 """The built site, served by this machine, in an installed Chromium. Where there is none, the tests skip."""
 
+import fcntl
 import functools
 import http.server
 import os
@@ -33,14 +34,20 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def site(chromium) -> Path:
     """The folder of the built site; built first where it is missing or older than its sources."""
-    if not _new():
-        env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-        made = subprocess.run(
-            ["make", "--silent", "book"], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        # What is wrong with a page that was written nevertheless, `make book` says.
-        assert _new(), f"make book: {made.stdout.decode()[-3000:]}"
+    HTML.parent.mkdir(exist_ok=True)
+    with (HTML.parent / ".site").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side, and one of them builds
+        if not _new():
+            _make_book()
     return HTML
+
+
+def _make_book() -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--silent", "book"]
+    made = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # What is wrong with a page that was written nevertheless, `make book` says.
+    assert _new(), f"make book: {made.stdout.decode()[-3000:]}"
 
 
 def _new() -> bool:
