@@ -265,3 +265,12 @@ def test_conditions_of_the_command():
 def test_numbers_as_they_are_shown():
     shown = [scan_fields.shown(value) for value in (3, 1280, 12345.0, 0.96321, 87.24, 139.64, 0.00022)]
     assert shown == ["3", "1,280", "12,345", "0.963", "87.2", "139.6", "0.00022"]
+
+
+def test_features_as_large_as_numbers_go_are_measured():
+    h_ND = torch.randn(50, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    small, large = (scan_measures.measure(scale * h_ND).values for scale in (1, 1e300))
+    assert large["norm"] == pytest.approx(1e300 * small["norm"], rel=1e-9)
+    for name in ("kurtosis", "effective_rank", "norm_variation"):
+        assert large[name] == pytest.approx(small[name], rel=1e-9)
+    assert small["left_out"] == 0 and scan_measures.measure(h_ND, left_out=3).values["left_out"] == 3

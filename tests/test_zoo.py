@@ -143,7 +143,7 @@ def test_timm_weights_that_cannot_be_fetched_are_unreachable_never_random(monkey
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(
         scales.Unreachable,
-        match=r"timm/test_vit: neither cached nor .* files\): where .* `hf download test_vit`",
+        match=r"timm/test_vit: neither cached nor .* files\): where .* `hf download timm/test_vit.r160_in1k`",
     ):
         zoo.load("timm/test_vit")
 

@@ -54,11 +54,11 @@ def scan(
         report = _of_file(model, head, classes, point)
     else:
         report = _of_encoder(model, images, head, classes, point)
-    held = [condition for condition in conditions if condition.holds(report.values)]
     if json:
         atomic.write_text(json.expanduser(), report.to_json())
     if html:
         atomic.write_text(html.expanduser(), report.to_html())
+    held = [condition for condition in conditions if condition.holds(report.values)]
     Console().print(report)
     for condition in held:
         now = scan_fields.shown(report.values[condition.field])
@@ -86,7 +86,8 @@ def _of_encoder(
     there = Path(name).expanduser()
     named = name in zoo.names() or hub.is_model(there)  # a folder may happen to have the name of an encoder
     if not named and (there.is_dir() or (there.is_file() and there.suffix in (".npy", ".parquet"))):
-        raise ValueError(f"{name}: expected a model with --images, found features")
+        found = f"a folder without {' or '.join(hub.CONFIGS)}" if there.is_dir() else "features"
+        raise ValueError(f"{name}: expected a model with --images, found {found}")
     names = scan_heads.names(classes) if classes else None
     given, pictures = _head(head, point or ""), imagesets.load(images)
     encoder = zoo.load(name)

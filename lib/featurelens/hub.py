@@ -1,5 +1,6 @@
 """Folders and repositories of the Hugging Face hub: whose networks they hold, and what to do without."""
 
+import json
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
@@ -21,6 +22,7 @@ def holds_clip(source: str) -> bool:
 
     Raises:
         FileNotFoundError: a folder without the configuration of either.
+        ValueError: a configuration that is no JSON.
         Unreachable: a repository of which neither is cached or to be fetched.
     """
     if source.startswith(FOLDER):
@@ -29,6 +31,10 @@ def holds_clip(source: str) -> bool:
             raise FileNotFoundError(
                 f"{source}: expected {' or '.join(CONFIGS)} in that folder, found neither"
             )
+        try:
+            json.loads(Path(source.removeprefix(FOLDER), there[0]).read_text())
+        except ValueError as error:
+            raise ValueError(f"{source}: expected JSON in {there[0]}, found: {line(error)}") from error
         return there[0] == CONFIG
     repository, last = source.removeprefix(HUB), None
     for name in CONFIGS:

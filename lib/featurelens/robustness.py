@@ -7,6 +7,8 @@ between 0 and 1: the logit of 0 or 1 is infinite, and clipping it would let one 
 Source: Taori et al. 2020, Measuring Robustness to Natural Distribution Shifts in Image Classification.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

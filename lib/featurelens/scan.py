@@ -38,7 +38,9 @@ def scan(
         head = encoder.head
     h_ND, _, _, failures = extract.features(encoder, images, store, point)
     if not len(h_ND):
-        raise ValueError(f"{images.name}: expected images, found {len(failures)} that cannot be read")
+        reasons = [failed["reason"] for failed in failures]
+        found = f"{len(reasons)} without: {max(reasons, key=reasons.count, default='')}"
+        raise ValueError(f"{images.name}: expected images with features, found {found}")
     left_out = [{name: failed[name] for name in ("key", "reason")} for failed in failures]
     return _report(encoder.name, h_ND, head, point, encoder.identity, images.identity, left_out)
 
@@ -82,7 +84,7 @@ def _report(
     images: dict[str, str] | None = None,
     left_out: list[dict[str, str]] | None = None,
 ) -> ScanReport:
-    measured = scan_measures.measure(h_ND, head)
+    measured = scan_measures.measure(h_ND, head, len(left_out or []))
     verdict = scan_verdict.verdict(measured.values)
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     return ScanReport(name, point, measured, verdict, identity, images, left_out or [], date)

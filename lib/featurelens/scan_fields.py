@@ -10,6 +10,7 @@ from featurelens import checks
 # Name -> what it is; the second table's need a head.
 FIELDS = {
     "images": "images with features",
+    "left_out": "images without: not to be read, or with features that are not finite",
     "width": "coordinates",
     "kurtosis": "activation kurtosis, mean over images",
     "kurtosis_low": "lower end of the mean's 95% interval over images (Student's t)",

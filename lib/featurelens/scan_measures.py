@@ -38,7 +38,7 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(h_ND: torch.Tensor, head: LinearHead | None = None) -> Measured:
+def measure(h_ND: torch.Tensor, head: LinearHead | None = None, left_out: int = 0) -> Measured:
     """Measure features, and what a head does with them.
 
     Outlier coordinates are those of :func:`featurelens.kernels.outlier_coordinates`; importance is
@@ -49,6 +49,7 @@ def measure(h_ND: torch.Tensor, head: LinearHead | None = None) -> Measured:
     Args:
         h_ND: features, one row an image, two or more.
         head: that reads them.
+        left_out: images that have no features; only counted.
 
     Returns:
         Measured; its ``values`` are those of :mod:`featurelens.scan_fields`.
@@ -65,7 +66,8 @@ def measure(h_ND: torch.Tensor, head: LinearHead | None = None) -> Measured:
     k_N = kernels.activation_kurtosis(h_ND).double()
     distance_D = outliers.distances(h_ND).numpy()
     coordinates = scan_coordinates.found(h_ND, distance_D)
-    values = _kurtosis(h_ND, k_N) | _causes(h_ND, coordinates) | _size(h_ND)
+    values = {"images": len(h_ND), "left_out": left_out}
+    values |= _kurtosis(h_ND, k_N) | _causes(h_ND, coordinates) | _size(h_ND)
     agreement_K1 = None
     if head is not None:
         importances, agreement_K1 = _head(h_ND, head, [each.index for each in coordinates])
@@ -94,7 +96,6 @@ def _kurtosis(h_ND: torch.Tensor, k_N: torch.Tensor) -> dict[str, float]:
     if not differs_N.any():
         raise ValueError(f"features: expected images that differ, found {n_images} that are the same")
     return {
-        "images": n_images,
         "width": width,
         "kurtosis": k_N.mean().item(),
         # No kurtosis is below 1 or above the ceiling, however few the images.
@@ -137,10 +138,11 @@ def _causes(h_ND: torch.Tensor, coordinates: list[Coordinate]) -> dict[str, floa
 
 
 def _size(h_ND: torch.Tensor) -> dict[str, float]:
-    norm_N = h_ND.double().norm(dim=1)
+    largest = h_ND.double().abs().max()  # large numbers have no squares
+    norm_N = (h_ND.double() / largest).norm(dim=1)
     return {
         "effective_rank": effective_rank(h_ND),
-        "norm": norm_N.mean().item(),
+        "norm": (largest * norm_N.mean()).item(),
         "norm_variation": (norm_N.std(correction=0) / norm_N.mean()).item(),
     }
 
@@ -152,6 +154,7 @@ def effective_rank(h_ND: torch.Tensor) -> float:
         as shares of their sum.
     """
     centred_ND = h_ND.double() - h_ND.double().mean(0)
+    centred_ND = centred_ND / centred_ND.abs().max()
     n_images, width = h_ND.shape
     gram = centred_ND @ centred_ND.T if n_images < width else centred_ND.T @ centred_ND
     square_K = torch.linalg.eigvalsh(gram)

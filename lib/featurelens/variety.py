@@ -1,6 +1,8 @@
 """What a scan finds on images of one kind only, against as many images of all kinds."""
 
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -123,8 +125,14 @@ def supervised() -> Iterator[Kinds]:
     found = extract.features(whole, images)
     shapes = [images.classes[y] for y in found.y_N.tolist()]
     textures = [images.attributes["texture"][i] for i in found.row_N.tolist()]
-    for kind, labels in (("shape", shapes), ("texture", textures)):
-        yield Kinds(name, kind, found.h_ND, _split(found.h_ND, labels))
+    few_N = _three_pictures([images.keys[i] for i in found.row_N.tolist()])
+    few_ND, few = found.h_ND[few_N], [shapes[i] for i in few_N.tolist()]
+    for kind, h_ND, labels in (
+        ("shape", found.h_ND, shapes),
+        ("shape, three pictures", few_ND, few),
+        ("texture", found.h_ND, textures),
+    ):
+        yield Kinds(name, kind, found.h_ND, _split(h_ND, labels))
 
 
 def miniature() -> Iterator[Kinds]:
@@ -143,6 +151,16 @@ def miniature() -> Iterator[Kinds]:
             for kind, (image_set, label_N) in labels.items():
                 h_ND = extract.features(encoder, imagesets.load(f"miniature/{image_set}"), point=point).h_ND
                 yield Kinds(f"{name} ({point})", kind, h_ND, _split(h_ND, label_N))
+
+
+def _three_pictures(keys: Sequence[str]) -> torch.Tensor:
+    """Which stimuli have one of the first three pictures of their shape: ``airplane10-bear2.jpg``, 10th.
+
+    Every texture is from three pictures and every shape from ten, so that shapes would be more varied anyway.
+    """
+    parts = [re.match(r"(\D+)(\d+)-", Path(key).name).groups() for key in keys]
+    numbers = {shape: sorted({int(n) for each, n in parts if each == shape}) for shape, _ in parts}
+    return torch.tensor([i for i, (shape, n) in enumerate(parts) if int(n) in numbers[shape][:3]])
 
 
 def _split(h_ND: torch.Tensor, labels: Sequence[str]) -> dict[str, torch.Tensor]:

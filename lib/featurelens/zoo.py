@@ -93,14 +93,14 @@ def _named(name: str, preprocess: Callable | None) -> Encoder:
     if row := table().get(name):
         return _LOADERS[row["loader"]](name, row["model"], row["weights"], preprocess)
     if name.startswith("timm/"):
-        model, _, file = name.removeprefix("timm/").partition("/")
-        return _own(model, Path(file), preprocess) if file else _timm(name, model, "", preprocess)
+        model, own, file = name.removeprefix("timm/").partition("/")
+        return _own(model, Path(file), preprocess) if own else _timm(name, model, "", preprocess)
     if name.startswith("open_clip/") and name.count("/") > 1:
         _, model, start = name.split("/", 2)
         is_file = start.endswith(".safetensors")
         short = f"open_clip/{model}/{Path(start).stem}" if is_file else name
         return _open_clip(short, model, start, preprocess)
-    if hub.is_model(Path(name).expanduser()):
+    if name not in names() and hub.is_model(Path(name).expanduser()):
         name = f"{hub.FOLDER}{Path(name).expanduser()}"
     if name.startswith(hub.SOURCES):
         short = f"local-dir/{Path(name.removeprefix(hub.FOLDER)).name}" if hub.FOLDER in name else name
@@ -111,6 +111,8 @@ def _named(name: str, preprocess: Callable | None) -> Encoder:
         if preprocess is not None:
             raise TypeError(f"{name}: expected no preprocess= with a file that says it itself, found one")
         return recipes.load(name)
+    if name.endswith((".pth", ".pt", ".bin")):
+        raise ValueError(f"{name}: expected timm/MODEL/FILE, found a file of weights without its model")
     checks.known("encoder", name, names())
     tower = _miniature().load(name.removeprefix("miniature/"))
     return wrap(name, tower, preprocess or square(MINIATURE_PX), _miniature_head(tower))
@@ -155,7 +157,8 @@ def _timm(name: str, model: str, weights: str, preprocess: Callable | None) -> E
     except OSError as error:  # the hub's "not in the cache and no network" is one
         if model.startswith(hub.FOLDER):
             raise FileNotFoundError(f"{model}: expected weights in that folder, found none") from error
-        raise hub.unreachable(name, weights or model.removeprefix(hub.HUB), error) from error
+        published = None if model.startswith(hub.HUB) else timm.get_pretrained_cfg(model).hf_hub_id
+        raise hub.unreachable(name, weights or published or model.removeprefix(hub.HUB), error) from error
     except RuntimeError as error:
         raise ValueError(f"{name}: expected weights of that model, found: {hub.line(error)}") from error
     encoder = wrap(name, module, preprocess)

@@ -101,7 +101,11 @@
     const k = field.valueAsNumber;
     if (Number.isInteger(k) && k >= 0 && k < from.width) { direction = k; draw(); }
   });
-  field.addEventListener("change", () => { field.value = direction; });
+  field.addEventListener("change", () => {
+    const k = Math.round(field.valueAsNumber);
+    if (Number.isFinite(k)) { direction = Math.min(from.width - 1, Math.max(0, k)); draw(); }
+    field.value = direction;
+  });
 
   one(".fl-hint").remove();
   one(".fl-controls").hidden = false;

@@ -89,7 +89,10 @@
     const j = field.valueAsNumber;
     if (Number.isInteger(j) && j === within(j)) choose(j);
   });
-  field.addEventListener("change", () => { field.value = chosen; });
+  field.addEventListener("change", () => {
+    if (Number.isFinite(field.valueAsNumber)) choose(within(Math.round(field.valueAsNumber)));
+    field.value = chosen;
+  });
   measure.addEventListener("change", draw);
   view.addEventListener("change", other);
 

@@ -52,7 +52,8 @@ def info(path: Path) -> dict:
     """
     found = networks.file_info(path)
     if found is None:
-        raise ValueError(f"{path.name}: expected weights written by a recipe, found no description in it")
+        expected = "weights written by a recipe (or timm/MODEL/FILE)"
+        raise ValueError(f"{path.name}: expected {expected}, found no description in it")
     return found
 
 
