@@ -42,6 +42,7 @@
 # | What do directions stand for? | {doc}`04-concepts` | {term}`encoded concepts <encoded concept>` |
 # | Are these signs missing where robustness is missing? | {doc}`05-controls` | all of them, side by side |
 # | What does it take to compute all this for real encoders? | {doc}`06-paper-scale` | counts, bytes and hours |
+# | What does it say about a model of my own? | {doc}`07-a-model-of-your-own` | a scan, with intervals |
 #
 # Words with a dotted line lead to the {doc}`glossary`.
 #

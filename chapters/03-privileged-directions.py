@@ -1068,9 +1068,10 @@ needed
 #
 # - {cite:t}`gandelsman2024` take CLIP's image representation apart by layers, heads and positions, and put words on the
 #   parts; here only the last step is taken apart.
-# - {cite:t}`papyan2020` describe what becomes of features and head of a supervised network that is trained to the end: as
-#   many directions as classes. It is what to expect of a supervised control.
-# - {cite:t}`izenman1975` is where reduced-rank regression comes from, the fair rival of pruning.
+# - {cite:t}`papyan2020` describe what becomes of features and head of a supervised network that is trained to the end:
+#   class means as far apart as they can be, in one dimension fewer than there are classes. It is what to expect of a
+#   supervised control.
+# - {cite:t}`izenman1975` gave reduced-rank regression its name, the fair rival of pruning.
 #
 # ## What comes next
 #

@@ -1067,7 +1067,7 @@ beyond = wiseft.between("finetuned-resnet-s0", 1.25)
 #   relative of this page's sweep.
 # - {cite:t}`liang2022` discovered the modality gap; {cite:t}`schrodi2025` find that few coordinates carry it, and trace it to
 #   what captions leave out.
-# - {cite:t}`wortsman2022` invented the path between zero-shot and finetuned weights.
+# - {cite:t}`wortsman2022` proposed the path between zero-shot and finetuned weights.
 #
 # ## What comes next
 #
