@@ -13,6 +13,7 @@ BIB = """
 @article{one, author = {Crabbé, Jonathan and Rodríguez, Pau and Blaas, Arno}, year = {2024}, title = {T}}
 @article{two, author = {van den Berg, Ann}, year = {2020}, title = {T}}
 """
+ROW = "<tr><td>a report</td></tr>"
 PAGE = r"""# A title
 
 The first paragraph. {cite:p}`one,two`
@@ -66,6 +67,10 @@ def notebook():
         code("draw()", {"image/svg+xml": SVG}, mystnb=figure),
         code("hidden()", {"text/markdown": "It is 7."}, tags=["hide-input"]),
         code("small", {"text/html": "<table>" + "<tr><td>1</td></tr>" * 3 + "</table>"}),
+        code(
+            "report",
+            {"text/html": f"<p>Long.</p><table>{ROW}</table><table>{ROW}</table><ul><li>More.</li></ul>"},
+        ),
         code("long", {"text/html": "<table>" + "<tr><td>2</td></tr>" * 99 + "</table>"}),
         code("live", {"text/html": "<table></table><script>alert(1)</script>"}),
         markdown("## Exercises\n\n" + EXERCISE),
@@ -92,6 +97,11 @@ def columns(soup):
         notes.extract()
     found = soup.select(".slides > section")
     return [[sub.get_text(" ", strip=True) for sub in column.select("section")] for column in found]
+
+
+def test_of_a_report_a_slide_has_the_first_table(soup):
+    shown = [text for column in columns(soup) for text in column if "a report" in text]
+    assert shown == ["A section a report"]
 
 
 def test_blocks_of_a_cell():
@@ -152,7 +162,7 @@ def test_one_slide_for_each_heading_and_what_is_seen_below(soup):
         or "First, with words" in section[0]
     )
     assert "a point of $D = 2$" in section[0] and "Second" not in " ".join(section)
-    assert section[1:] == ["Observation: It holds ¶ It does.", "Seen.", "A section 1 1 1"]
+    assert section[1:] == ["Observation: It holds ¶ It does.", "Seen.", "A section 1 1 1", "A section a report"]
     assert exercises == ["Exercises ¶ Exercise: Try it ¶ What is it? And why?"]
     assert after == ["What comes next ¶ " + " ".join(["More."] * 101)]
 

@@ -7,6 +7,7 @@ exercises. The other prose, and the numbers it gives, become speaker notes. Code
 import base64
 import html
 import importlib.metadata
+import re
 import shutil
 from pathlib import Path
 
@@ -81,9 +82,10 @@ class Deck:
     def _output(self, data: dict, settings: dict) -> None:
         if picture := data.get("image/svg+xml"):
             self._shown(_figure(picture, settings))
-        elif table := data.get("text/html"):
-            if "<script" not in table and table.count("<tr") <= ROWS:
-                self._shown(f"<h3>{html.escape(self._heading)}</h3>{table}")
+        elif markup := data.get("text/html"):
+            table = re.search(r"<table.*?</table>", markup, re.DOTALL)  # of a report the first
+            if table and "<script" not in markup and table[0].count("<tr") <= ROWS:
+                self._shown(f"<h3>{html.escape(self._heading)}</h3>{table[0]}")
         elif text := data.get("text/markdown"):
             self._add("notes", text)
 
