@@ -162,7 +162,8 @@ def test_one_slide_for_each_heading_and_what_is_seen_below(soup):
         or "First, with words" in section[0]
     )
     assert "a point of $D = 2$" in section[0] and "Second" not in " ".join(section)
-    assert section[1:] == ["Observation: It holds ¶ It does.", "Seen.", "A section 1 1 1", "A section a report"]
+    tables = ["A section 1 1 1", "A section a report"]
+    assert section[1:] == ["Observation: It holds ¶ It does.", "Seen.", *tables]
     assert exercises == ["Exercises ¶ Exercise: Try it ¶ What is it? And why?"]
     assert after == ["What comes next ¶ " + " ".join(["More."] * 101)]
 
