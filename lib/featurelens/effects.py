@@ -24,7 +24,8 @@ def main_effects(
         level: confidence of the intervals.
 
     Returns:
-        factor, effect, low, high, p; in units of the response.
+        One row a ``factor``: its ``effect``, in units of the response, the interval from ``low`` to ``high``,
+        and ``p``.
 
     Raises:
         UnknownNameError: no such column.

@@ -185,10 +185,10 @@ def test_kurtosis_by_keyboard_alone(kurtosis):
 def test_kurtosis_by_number_and_by_choice(kurtosis):
     kurtosis.fill("input", "11")
     agrees(kurtosis, "one", 11)
-    for wrong in ("24", "-1", "2.5", ""):
+    for wrong, nearest in (("24", 23), ("-1", 0), ("2.5", 3), ("", 3)):
         kurtosis.fill("input", wrong)
         kurtosis.keyboard.press("Tab")
-        agrees(kurtosis, "one", 11)
+        agrees(kurtosis, "one", nearest)
     kurtosis.select_option("[data-choice=view]", label="two & more")
     agrees(kurtosis, "two & more", top("two & more"))
     kurtosis.fill("input", "39")
@@ -267,10 +267,10 @@ def test_concepts_by_choice_and_by_number(concepts):
         matches(concepts, "one", t, best("one", t))
     concepts.fill("input", "5")
     matches(concepts, "one", 1, 5)
-    for wrong in ("24", "-3", "1.5", ""):
+    for wrong, nearest in (("24", 23), ("-3", 0), ("1.5", 2), ("", 2)):
         concepts.fill("input", wrong)
         concepts.keyboard.press("Tab")
-        matches(concepts, "one", 1, 5)
+        matches(concepts, "one", 1, nearest)
     concepts.select_option("[data-choice=concept]", "4")
     concepts.select_option("[data-choice=view]", label="two & more")
     matches(concepts, "two & more", 4, best("two & more", 4))
