@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from featurelens import claims, claims_page, pages, paths
+from featurelens import claims, claims_page, pages, paths, reference
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def small_book(tmp_path, monkeypatch):
 
 
 def test_index_is_in_step():
-    assert claims_page.in_step(), "run: featurelens book sync"
+    assert reference.in_step("claims"), "run: featurelens book sync"
 
 
 def test_every_stored_claim_is_a_row_of_its_page():
@@ -67,8 +67,8 @@ def test_expectations_are_phrased(expected, shown):
 
 
 def test_sync_writes_only_what_changed(small_book):
-    assert not claims_page.in_step() and claims_page.sync() and not claims_page.sync()
+    assert not reference.in_step("claims") and reference.write("claims") and not reference.write("claims")
     path = paths.data() / "claims" / "01-a.json"
     path.write_text(path.read_text().replace("13954.2", "13955"))
-    assert not claims_page.in_step() and claims_page.sync()
+    assert not reference.in_step("claims") and reference.write("claims")
     assert "13,955" in claims_page.path().read_text("utf-8")

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from featurelens import landing, paths, results
+from featurelens import landing, paths, reference, results
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def figure():
 
 
 def test_figure_is_in_step():
-    assert landing.in_step(), "run: featurelens book sync"
+    assert reference.in_step("landing"), "run: featurelens book sync"
 
 
 def test_every_model_in_range_is_a_mark_with_its_name(figure):
@@ -53,8 +53,9 @@ def test_sync_writes_only_what_changed_and_nothing_without_the_tables(tmp_path, 
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "results").symlink_to(paths.data() / "results")
     monkeypatch.setenv("FEATURELENS_DATA", str(tmp_path / "data"))
-    assert not landing.in_step() and landing.sync() and not landing.sync() and landing.in_step()
+    assert not reference.in_step("landing") and reference.write("landing")
+    assert not reference.write("landing") and reference.in_step("landing")
     landing.path().write_text("")
-    assert not landing.in_step()
+    assert not reference.in_step("landing")
     (tmp_path / "data" / "results").unlink()
-    assert landing.in_step() and not landing.sync()
+    assert reference.in_step("landing") and not reference.write("landing")

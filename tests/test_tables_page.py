@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from featurelens import pages, paths, results, tables_page
+from featurelens import pages, paths, reference, results, tables_page
 
 FACTS = "scale,source,computed_on,commit,hardware,seconds"
 
@@ -26,7 +26,7 @@ def small_book(tmp_path, monkeypatch):
 
 
 def test_index_is_in_step():
-    assert tables_page.in_step(), "run: featurelens book sync"
+    assert reference.in_step("tables"), "run: featurelens book sync"
 
 
 def test_every_stored_table_is_a_row_of_its_chapter_and_says_how_long_it_is():
@@ -57,9 +57,9 @@ def test_many_columns_are_counted(small_book):
 
 
 def test_sync_writes_only_what_changed(small_book):
-    assert not tables_page.in_step() and tables_page.sync() and not tables_page.sync()
+    assert not reference.in_step("tables") and reference.write("tables") and not reference.write("tables")
     (small_book / "data" / "results" / "02-u.paper.csv").write_text(
         f"x,{FACTS}\n1,paper,s,2026-01-02,c,m,1\n"
     )
-    assert not tables_page.in_step() and tables_page.sync()
+    assert not reference.in_step("tables") and reference.write("tables")
     assert "## Of 02-b" in tables_page.path().read_text("utf-8")

@@ -38,7 +38,9 @@ def _change(app: Sphinx, page: str, template: str, context: dict, doctree: objec
     if contents:
         context["generate_toctree_html"] = lambda *given, **named: sidebar(str(contents(*given, **named)))
     html = body(context.get("body", ""))
-    context["body"] = html + book_extension_terms.data(html, book_extension_terms.meanings(app.env))
+    if not hasattr(app, "term_meanings"):  # the same for all pages
+        app.term_meanings = book_extension_terms.meanings(app.env)
+    context["body"] = html + book_extension_terms.data(html, app.term_meanings)
 
 
 def _leave_section(analyser: CodeBlockAnalyser, section: nodes.section) -> None:

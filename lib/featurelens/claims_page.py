@@ -4,7 +4,7 @@ import math
 import re
 from pathlib import Path
 
-from featurelens import atomic, claims, pages, paths, stamps
+from featurelens import claims, pages, paths, stamps
 
 _HEAD = """# Claims
 
@@ -20,19 +20,6 @@ _COLUMNS = ("Claim", "In words", "Value", "Expected", "Scale", "Source")
 def path() -> Path:
     """Where the index lies."""
     return stamps.root() / "book" / "claims.md"
-
-
-def sync() -> bool:
-    """Write the index anew from the stored claims; True if it changed."""
-    if in_step():
-        return False
-    atomic.write_text(path(), text())
-    return True
-
-
-def in_step() -> bool:
-    """Whether the index is what ``sync`` would write."""
-    return path().is_file() and path().read_text("utf-8") == text()
 
 
 def text() -> str:
@@ -54,11 +41,12 @@ def _section(page: pages.Page) -> str:
     stored = claims.read(page.name)
     count = "One claim" if len(stored) == 1 else f"{len(stored)} claims"
     lines = [f"## {title(page)}", "", f"{count} of {{doc}}`{page.name}`.", ""]
-    lines += [_line(_COLUMNS), _line(("---", "---", "--:", "--:", "---", "---"))]
-    return "\n".join([*lines, *(_line(_row(claim)) for claim in stored), ""])
+    lines += [line(_COLUMNS), line(("---", "---", "--:", "--:", "---", "---"))]
+    return "\n".join([*lines, *(line(_row(claim)) for claim in stored), ""])
 
 
-def _line(cells: tuple[str, ...]) -> str:
+def line(cells: tuple[str, ...]) -> str:
+    """A row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 

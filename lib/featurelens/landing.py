@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 
 import pandas as pd
+from scipy.special import logit
 
-from featurelens import atomic, paths, results, robustness, stamps
+from featurelens import paths, results, robustness, stamps
 from featurelens.figures import svg
 
 _CHAPTER = "00-how-to-read"
@@ -35,23 +36,10 @@ def path() -> Path:
     return stamps.root() / "book" / "landing.html"
 
 
-def sync() -> bool:
-    """Draw the figure anew from the stored tables; True if it changed."""
-    if in_step():
-        return False
-    atomic.write_text(path(), text())
-    return True
-
-
-def in_step() -> bool:
-    """Whether the figure is what ``sync`` would write; a book without the tour's tables needs none."""
+def text() -> str | None:
+    """The figure as HTML; None for a book without the tour's tables, which needs none."""
     if not (paths.data() / "results" / f"{_CHAPTER}-sketch.published.csv").is_file():
-        return True
-    return path().is_file() and path().read_text("utf-8") == text()
-
-
-def text() -> str:
-    """The figure as HTML."""
+        return None
     scored = results.read(f"{_CHAPTER}-sketch", "published")
     vectors = results.read(f"{_CHAPTER}-vectors", "published")
     panels = _accuracies(scored) + "\n" + _vector(vectors)
@@ -61,7 +49,7 @@ def text() -> str:
 def _accuracies(scored: pd.DataFrame) -> str:
     x, y = (_scale(*each) for each in (_X, _Y))
     x, y = x._replace(start=_LEFT, end=_WIDTH - _RIGHT), y._replace(start=_HEIGHT - _BOTTOM, end=_TOP)
-    ticks = [(value, _logit(value), f"{100 * value:g} %") for value in (0.1, 0.2, 0.4, 0.6, 0.8, 0.5, 0.7)]
+    ticks = [(value, logit(value), f"{100 * value:g} %") for value in (0.1, 0.2, 0.4, 0.6, 0.8, 0.5, 0.7)]
     parts = _frame(
         [(x(at), said) for value, at, said in ticks if _X[0] < value <= _X[1]],
         [(y(at), said) for value, at, said in ticks if value in (0.1, 0.2, 0.4, 0.6, 0.8)],
@@ -70,7 +58,7 @@ def _accuracies(scored: pd.DataFrame) -> str:
     )
     baseline = scored[scored["kind"] == "baseline"]
     fit = robustness.fit_baseline(baseline["acc_in"], baseline["acc_shift"])
-    ends = [(x(_logit(at)), y(_logit(float(fit.predict(at))))) for at in (_X[0], 0.89)]
+    ends = [(x(logit(at)), y(logit(float(fit.predict(at))))) for at in (_X[0], 0.89)]
     parts.append(svg.line("fit", *ends[0], *ends[1]))
     shown = scored[scored["acc_shift"].between(*_Y) & scored["acc_in"].between(*_X)]
     kinds = (
@@ -80,11 +68,11 @@ def _accuracies(scored: pd.DataFrame) -> str:
     )
     for chosen, kind, shape in kinds:
         for row in shown[chosen].itertuples():
-            at = x(_logit(row.acc_in)), y(_logit(row.acc_shift))
+            at = x(logit(row.acc_in)), y(logit(row.acc_shift))
             parts.append(svg.mark(shape, kind, *at, row.model))
     parts.append(svg.word(_LEFT + 10, _TOP + 16, "CLIP, zero-shot", kind="clip"))
-    parts.append(svg.word(_WIDTH - _RIGHT - 4, y(_logit(0.775)), "finetuned", "end", "tuned"))
-    parts.append(svg.word(x(_logit(0.7)), y(_logit(0.12)), "trained on ImageNet", kind="base"))
+    parts.append(svg.word(_WIDTH - _RIGHT - 4, y(logit(0.775)), "finetuned", "end", "tuned"))
+    parts.append(svg.word(x(logit(0.7)), y(logit(0.12)), "trained on ImageNet", kind="base"))
     return _panel("Robust: above the line", _ACCURACY, parts)
 
 
@@ -129,8 +117,4 @@ def _panel(title: str, words: str, parts: list[str]) -> str:
 
 
 def _scale(low: float, high: float) -> svg.Axis:
-    return svg.Axis(_logit(low), _logit(high), 0, 1)
-
-
-def _logit(share: float) -> float:
-    return math.log(share / (1 - share))
+    return svg.Axis(logit(low), logit(high), 0, 1)

@@ -1,12 +1,11 @@
 """Settings of the site that depend on the clone: only a repository with an address gets links to it."""
 
-import json
 import re
 from pathlib import Path
 
 import yaml
 
-from featurelens import atomic, paths, stamps
+from featurelens import atomic, claims, paths, stamps
 
 _ADDRESS = re.compile(
     r"(?:https://(?:[^@/]+@)?|(?:ssh://)?git@)(?P<host>[\w.-]+\.\w+)[:/](?P<path>.+?)(?:\.git)?/?"
@@ -34,7 +33,7 @@ def config(settings: dict, url: str | None, branch: str) -> dict:
 def with_claims(settings: dict) -> dict:
     """``settings`` with the number of stored claims, for pages that tell it as ``{{ claims }}``."""
     files = sorted((paths.data() / "claims").glob("*.json"))
-    count = sum(len(json.loads(file.read_text())["claims"]) for file in files)
+    count = sum(len(claims.read(file.stem)) for file in files)
     parse = settings.get("parse", {})
     told = parse.get("myst_substitutions", {}) | {"claims": count}
     return settings | {"parse": parse | {"myst_substitutions": told}}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from featurelens import atomic, claims, claims_page, pages, paths, results, stamps
+from featurelens import claims, claims_page, pages, paths, results, stamps
 
 _HEAD = """# Result tables
 
@@ -19,25 +19,13 @@ have to be is listed in {doc}`claims`.
 To read one: `pandas.read_csv`, or `featurelens.results.read(name, scale)` in a clone.
 """
 _COLUMNS = ("Table", "Computed from", "Rows", "Scale", "Date", "Commit", "Computed on", "Columns")
+_ALIGNED = ("---", "---", "--:", "---", "---", "---", "---", "---")
 _MOST_NAMES = 6  # of a table's columns that are named
 
 
 def path() -> Path:
     """Where the index lies."""
     return stamps.root() / "book" / "tables.md"
-
-
-def sync() -> bool:
-    """Write the index anew from the stored tables; True if it changed."""
-    if in_step():
-        return False
-    atomic.write_text(path(), text())
-    return True
-
-
-def in_step() -> bool:
-    """Whether the index is what ``sync`` would write."""
-    return path().is_file() and path().read_text("utf-8") == text()
 
 
 def text() -> str:
@@ -57,12 +45,8 @@ def _section(page: pages.Page, files: list[Path]) -> str:
     if stored := claims.read(page.name):
         lines[-1] += f" Its {len(stored)} claims as JSON: {{download}}`{page.name}.json"
         lines[-1] += f" <../data/claims/{page.name}.json>`."
-    lines += ["", _line(_COLUMNS), _line(("---", "---", "--:", "---", "---", "---", "---", "---"))]
-    return "\n".join([*lines, *(_line(_row(file)) for file in files), ""])
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
+    rows = [_COLUMNS, _ALIGNED, *map(_row, files)]
+    return "\n".join([*lines, "", *map(claims_page.line, rows), ""])
 
 
 def _row(file: Path) -> tuple[str, ...]:
