@@ -168,13 +168,15 @@ def test_a_stopped_run_goes_on_at_the_missing_shard_with_the_same_bytes(tmp_path
 
 
 KILLED = """
-import os, signal, sys
+import os, signal, sys, time
 sys.path.insert(0, sys.argv[1])
 import test_extract as t
 enc, store = t.encoder(), t.FeatureStore(sys.argv[2], shard_rows=40)
 forward = enc.module.forward
 def fatal(x):
-    if enc.module.seen >= 80:
+    if enc.module.seen >= 80:  # the second shard is written meanwhile: killed when it is there
+        while store.missing(enc, t.images()) != [2, 3] or list(store.path.rglob("*.partial")):
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
     return forward(x)
 enc.module.forward, enc.module.seen = fatal, 0

@@ -125,6 +125,11 @@ class Detection:
         return self.ap_2KT.amax(0)
 
     @cached_property
+    def sense_KT(self) -> torch.Tensor:
+        """The better sense: 1 along the direction, -1 against it."""
+        return 1 - 2 * self.ap_2KT.argmax(0)
+
+    @cached_property
     def best_T(self) -> torch.Tensor:
         """Average precision of each concept's best direction."""
         return self.ap_KT.amax(0)

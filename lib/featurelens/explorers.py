@@ -11,9 +11,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from featurelens import checks, concepts, kernels, outliers
+from featurelens import checks, concepts, kernels, outliers, scan_coordinates
 from featurelens.concepts import Detection, Labels
-from featurelens.scan_coordinates import CONSTANT, DEPENDENT
 
 SIDE, COLUMNS = 32, 30  # of a picture in pixels, and of the sheet in pictures
 PERMUTATIONS = 5  # shuffles for the level of luck
@@ -79,38 +78,13 @@ def coordinates(h_ND: torch.Tensor) -> pd.DataFrame:
     Raises:
         TypeError, ValueError: as :func:`featurelens.kernels.activation_kurtosis`.
     """
-    z_ND, c_D, distance_D = (
-        standard_scores(h_ND),
-        kernels.kurtosis_contributions(h_ND),
-        outliers.distances(h_ND),
+    width, distance_D = h_ND.shape[1], outliers.distances(h_ND).numpy()
+    table = pd.DataFrame(scan_coordinates.described(h_ND, distance_D, range(width)))
+    table = table.rename(columns={"index": "coordinate", "kurtosis_share": "share"})
+    named = kernels.outlier_coordinates(h_ND).tolist()
+    return table.assign(
+        times_median=table["times_median"].astype(float), outlier=table["coordinate"].isin(named)
     )
-    width, usual = h_ND.shape[1], distance_D.quantile(0.5).item()
-    leads_D = z_ND.abs().argmax(1).bincount(minlength=width).double() / len(z_ND)
-    square_D = z_ND.square().mean(0)
-    constant_D = torch.where(square_D > 0, z_ND.mean(0).square() / square_D, 0.0)
-    named = torch.zeros(width, dtype=torch.bool)
-    named[kernels.outlier_coordinates(h_ND)] = True
-    return pd.DataFrame(
-        {
-            "coordinate": np.arange(width),
-            "distance": distance_D.numpy(),
-            "times_median": (distance_D / usual).numpy() if usual else np.nan,
-            "share": (c_D / c_D.sum()).numpy(),
-            "leads": leads_D.numpy(),
-            "present": (z_ND.pow(4) >= 3 * width).double().mean(0).numpy(),
-            "outlier": named.numpy(),
-            "offset": z_ND.mean(0).numpy(),
-            "spread": z_ND.std(0, correction=0).numpy(),
-            "constant_share": constant_D.numpy(),
-            "kind": [_kind(share) for share in constant_D.tolist()],
-        }
-    )
-
-
-def _kind(constant_share: float) -> str:
-    if constant_share >= CONSTANT:
-        return "constant offset"
-    return "both" if constant_share >= DEPENDENT else "image-dependent"
 
 
 def coordinate_table(features: Mapping[str, torch.Tensor]) -> pd.DataFrame:
@@ -144,10 +118,10 @@ def pair_table(searches: Mapping[str, Searched], threshold: float = concepts.THR
     """
     rows = []
     for view, (found, _, _) in searches.items():
-        ap_KT, sense_KT = found.ap_KT, 1 - 2 * found.ap_2KT.argmax(0)
-        for k, t in (ap_KT >= threshold).nonzero().tolist():
+        for k, t in (found.ap_KT >= threshold).nonzero().tolist():
+            sense, ap = found.sense_KT[k, t].item(), found.ap_KT[k, t].item()
             facts = {"view": view, "concept": found.names[t], "category": found.categories[t]}
-            rows.append({**facts, "direction": k, "sense": sense_KT[k, t].item(), "ap": ap_KT[k, t].item()})
+            rows.append({**facts, "direction": k, "sense": sense, "ap": ap})
     columns = ["view", "concept", "category", "direction", "sense", "ap"]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values("ap", ascending=False, kind="stable", ignore_index=True)

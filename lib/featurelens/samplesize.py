@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from featurelens import checks, extract, imagesets, kernels, outliers, published_features, zoo
+from featurelens import checks, explorers, extract, imagesets, kernels, outliers, published_features, zoo
 from featurelens.miniature import grown
 from featurelens.scan_measures import CONFIDENCE, student
 
@@ -92,8 +92,7 @@ class Population:
         """
         h_ND = checks.features(h_ND).double()
         self.k_N = kernels.activation_kurtosis(h_ND).numpy()
-        std_N1, mean_N1 = torch.std_mean(h_ND, 1, correction=0, keepdim=True)
-        z4_ND = ((h_ND - mean_N1) / std_N1).pow_(4).div_(h_ND.shape[1]).numpy()
+        z4_ND = explorers.standard_scores(h_ND).pow_(4).div_(h_ND.shape[1]).numpy()
         self.share = z4_ND.mean(0).max() / self.k_N.mean()
         self.present_D = (z4_ND >= 3).mean(0)
         self._ever_D = self.present_D > 0  # coordinates that some sample might name

@@ -1,5 +1,6 @@
 """Outlier coordinates of a matrix of features: how large, in how many images, constant or not."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ CONSTANT, DEPENDENT = 0.9, 0.5
 
 
 class Coordinate(NamedTuple):
-    """One outlier coordinate; z is its distance from its image's mean in that image's standard deviations.
+    """One coordinate; z is its distance from its image's mean in that image's standard deviations.
 
     Attributes:
         index: which coordinate.
@@ -49,13 +50,19 @@ def found(h_ND: torch.Tensor, distance_D: np.ndarray) -> list[Coordinate]:
     Raises:
         TypeError, ValueError: as :func:`featurelens.kernels.activation_kurtosis`.
     """
+    return described(h_ND, distance_D, kernels.outlier_coordinates(h_ND).tolist())
+
+
+def described(h_ND: torch.Tensor, distance_D: np.ndarray, chosen: Iterable[int]) -> list[Coordinate]:
+    """Return the ``chosen`` coordinates in their order, with the arguments and errors of :func:`found`."""
     c_D, width, usual = kernels.kurtosis_contributions(h_ND), h_ND.shape[1], float(np.median(distance_D))
     leader_N = (h_ND - h_ND.mean(1, keepdim=True)).abs().argmax(1)
     std_N1, mean_N1 = torch.std_mean(h_ND.double(), 1, correction=0, keepdim=True)
     rows = []
-    for j in kernels.outlier_coordinates(h_ND).tolist():
+    for j in chosen:
         z_N = ((h_ND[:, [j]] - mean_N1) / std_N1)[:, 0].numpy()
-        constant = float(z_N.mean() ** 2 / (z_N**2).mean())
+        square = float((z_N**2).mean())
+        constant = float(z_N.mean()) ** 2 / square if square else 0.0
         rows.append(
             Coordinate(
                 index=j,

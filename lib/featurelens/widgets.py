@@ -127,7 +127,7 @@ def concepts(
 
     def text() -> str:
         t, k = judged.names.index(concept.value), field.value
-        sense = 1 - 2 * int(found.ap_2KT[:, k, t].argmax())
+        sense = found.sense_KT[k, t].item()
         way = "highest" if sense > 0 else "lowest"
         said = f"<p>{html.escape(concept.value)}, direction {k}, {way} scores first: "
         parts = [f"{said}average precision {rounded_down(found.ap_KT[k, t].item())}</p>"]

@@ -15,6 +15,7 @@ from featurelens.concepts import Labels
 from featurelens.dissect_rows import ARROWS
 from featurelens.explorers import Searched, Sheet
 from featurelens.figures import explorer as shared
+from featurelens.figures.markup import Markup, options
 
 FIRST = 12  # pictures of a direction
 LISTED = 5  # directions of a concept, and concepts of a direction if no more are detected
@@ -31,7 +32,7 @@ def browser(
     concept: str | None = None,
     note: str = "",
     threshold: float = concepts.THRESHOLD,
-) -> shared.Explorer:
+) -> Markup:
     """Return the browser of what the directions of one or more networks detect.
 
     Args:
@@ -57,7 +58,7 @@ def browser(
     words = {"said": said, "name_of_view": view["name"], "concept": name, "chosen": str(k), "note": note}
     words |= {"last": str(view["width"] - 1), "pictures": f"{len(sheet.words):,}"}
     parts = {key: html.escape(text) for key, text in words.items()} | {"threshold": f"{threshold:g}"}
-    parts |= {"views": shared.options(searches), "concepts": _grouped(judged, t)}
+    parts |= {"views": options(searches), "concepts": _grouped(judged, t)}
     marks = [_mark(shown, name, sheet.words[p]) for p, shown in zip(places, shows, strict=True)]
     parts["first"] = "".join(shared.picture(sheet, p, *mark) for p, mark in zip(places, marks, strict=True))
     parts["directions"] = "".join(
@@ -100,7 +101,7 @@ def _first(searches: Mapping[str, Searched], judged: Labels, sheet: Sheet, conce
 
 def _view(name: str, searched: Searched) -> tuple[dict, np.ndarray]:
     """What the script needs of one network, and its average precisions: negative if read downwards."""
-    ap_KT, sense_KT = searched.found.ap_KT.numpy(), 1 - 2 * searched.found.ap_2KT.argmax(0).numpy()
+    ap_KT, sense_KT = searched.found.ap_KT.numpy(), searched.found.sense_KT.numpy()
     signed_KT = (np.floor(ap_KT * UNIT + 1e-4) * sense_KT).astype("<i4")
     ends = np.stack(explorers.ends(searched.scores_PK, FIRST), 1)  # directions x 2 x pictures
     luck = [f"{luck:.3f}" for luck in searched.luck_T.tolist()]

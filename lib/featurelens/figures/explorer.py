@@ -5,13 +5,13 @@ An explorer is complete without its script, which only changes what is shown; no
 
 import hashlib
 import html
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
 from featurelens import stamps
 from featurelens.explorers import Sheet
+from featurelens.figures.markup import Markup, packed
 
 # The card, its controls and tables are those of the pruning slider.
 STYLE = "\n".join(
@@ -20,18 +20,7 @@ STYLE = "\n".join(
 )
 
 
-class Explorer:
-    """HTML of an explorer, shown by a notebook as it is."""
-
-    def __init__(self, markup: str):
-        """Keep the finished ``markup``."""
-        self.markup = markup
-
-    def _repr_html_(self) -> str:
-        return self.markup
-
-
-def filled(page: Path, caption: str, sheet: Sheet, content: dict, parts: Mapping[str, str]) -> Explorer:
+def filled(page: Path, caption: str, sheet: Sheet, content: dict, parts: Mapping[str, str]) -> Markup:
     """Return the explorer of the template ``page``, whose script lies beside it.
 
     Args:
@@ -50,17 +39,7 @@ def filled(page: Path, caption: str, sheet: Sheet, content: dict, parts: Mapping
         f"background-size: {100 * sheet.columns}% {100 * sheet.lines}%}}"
     )
     shared = {"style": f"{STYLE}\n{pictures}", "script": script, "packed": data, "name": name}
-    return Explorer(Template(body).substitute(parts, caption=html.escape(caption), **shared))
-
-
-def packed(content: dict) -> str:
-    """JSON that cannot end its own element."""
-    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
-
-
-def options(names: Iterable[str], first: int = 0) -> str:
-    """Options of a choice, numbered from ``first``."""
-    return "".join(f'<option value="{n}">{html.escape(name)}</option>' for n, name in enumerate(names, first))
+    return Markup(Template(body).substitute(parts, caption=html.escape(caption), **shared))
 
 
 def picture(sheet: Sheet, place: int, below: str, words: str | None = None, kind: str = "") -> str:

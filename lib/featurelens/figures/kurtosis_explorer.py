@@ -16,6 +16,7 @@ import torch
 from featurelens import explorers
 from featurelens.explorers import Sheet
 from featurelens.figures import explorer as shared
+from featurelens.figures.markup import Markup, options
 
 ENDS = 8  # pictures at each end
 NAMED = 3  # bars with a number
@@ -43,7 +44,7 @@ COLUMNS = {"view", "coordinate", *explorers.coordinates(torch.eye(3)).columns}
 
 def explorer(
     table: pd.DataFrame, scores: Mapping[str, torch.Tensor], sheet: Sheet, caption: str, note: str = ""
-) -> shared.Explorer:
+) -> Markup:
     """Return the explorer of the coordinates of one or more sets of features.
 
     Args:
@@ -61,8 +62,8 @@ def explorer(
     words = {"name_of_view": first["name"], "last": str(first["width"] - 1), "chosen": str(j), "note": note}
     words |= {"said": _said(first, j), "title": first["titles"][0], "pictures": f"{len(sheet.words):,}"}
     parts = {key: html.escape(text) for key, text in words.items()}
-    parts["views"] = shared.options(view["name"] for view in views)
-    parts["measures"] = shared.options(name for name, _ in MEASURES.values())
+    parts["views"] = options(view["name"] for view in views)
+    parts["measures"] = options(name for name, _ in MEASURES.values())
     parts["drawing"] = _drawing(first, j)
     parts["facts"] = shared.facts(list(zip(FACTS, first["facts"][j], strict=True)))
     for end, key in enumerate(("high", "low")):

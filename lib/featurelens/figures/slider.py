@@ -6,7 +6,6 @@ Python writes the complete picture and its table, all directions kept; the scrip
 import base64
 import hashlib
 import html
-import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -18,6 +17,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from featurelens import stamps
+from featurelens.figures.markup import Markup, options, packed
 
 _STYLE, _SCRIPT, _PAGE, _IMAGE = (
     stamps.read(Path(__file__).with_suffix(end)).read_text("utf-8").strip()
@@ -41,18 +41,7 @@ class _Curves(NamedTuple):
     top: int  # upper end of the y axis
 
 
-class PruningSlider:
-    """HTML of a pruning curve with a slider, shown by a notebook as it is."""
-
-    def __init__(self, markup: str):
-        """Keep the finished ``markup``."""
-        self.markup = markup
-
-    def _repr_html_(self) -> str:
-        return self.markup
-
-
-def slider(curves: pd.DataFrame, caption: str) -> PruningSlider:
+def slider(curves: pd.DataFrame, caption: str) -> Markup:
     """Return the curves of one model and order at a time, with a slider over the number of directions kept.
 
     Args:
@@ -77,7 +66,7 @@ def slider(curves: pd.DataFrame, caption: str) -> PruningSlider:
     words |= {"title": _title(data, 0, 0), "full": f"{full_S[0]:.1f}", "last": f"{data.lasts[0]}"}
     parts |= {"room": f"{room:.1f}", **{name: html.escape(text) for name, text in words.items()}}
     parts["rows"] = "".join(_row(n, *row) for n, row in enumerate(zip(data.sets, full_S, strict=True)))
-    return PruningSlider(Template(_PAGE).substitute(parts))
+    return Markup(Template(_PAGE).substitute(parts))
 
 
 def _read(curves: pd.DataFrame) -> _Curves:
@@ -187,8 +176,7 @@ def _row(number: int, name: str, full: float) -> str:
 
 def _choice(what: str, names: list[str]) -> str:
     """A labelled choice, or nothing where there is nothing to choose."""
-    options = "".join(f'<option value="{n}">{html.escape(name)}</option>' for n, name in enumerate(names))
-    menu = f'<select data-choice="{what}" autocomplete="off">{options}</select>'
+    menu = f'<select data-choice="{what}" autocomplete="off">{options(names)}</select>'
     return f"<label><span>{what.capitalize()}</span>{menu}</label>" if len(names) > 1 else ""
 
 
@@ -200,4 +188,4 @@ def _packed(data: _Curves) -> str:
     content["ends"] = [[_ends(data, m, o) for o in orders] for m in models]
     raw = [[data.values[m][o].astype("<u2").tobytes() for o in orders] for m in models]
     content["curves"] = [[base64.b64encode(curves).decode() for curves in row] for row in raw]
-    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
+    return packed(content)

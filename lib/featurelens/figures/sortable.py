@@ -6,6 +6,8 @@ import math
 
 import pandas as pd
 
+from featurelens.figures.markup import Markup
+
 _STYLE = """
 .fl-sortable {max-height: 30em; overflow: auto; font-size: 0.8em}
 .fl-sortable table {border-collapse: separate; border-spacing: 0}
@@ -44,18 +46,7 @@ _SCRIPT = """
 """
 
 
-class SortableTable:
-    """HTML of a table, shown by a notebook as it is."""
-
-    def __init__(self, markup: str):
-        """Keep the finished ``markup``."""
-        self.markup = markup
-
-    def _repr_html_(self) -> str:
-        return self.markup
-
-
-def sortable(frame: pd.DataFrame, caption: str, digits: int = 1) -> SortableTable:
+def sortable(frame: pd.DataFrame, caption: str, digits: int = 1) -> Markup:
     """Return ``frame`` as a sortable table; numbers have ``digits`` decimals, missing ones are a dash."""
     heads = (_head(str(name), pd.api.types.is_numeric_dtype(column)) for name, column in frame.items())
     rows = (
@@ -67,7 +58,7 @@ def sortable(frame: pd.DataFrame, caption: str, digits: int = 1) -> SortableTabl
         f"<caption>{text}</caption><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody>"
     )
     name = f"table-{hashlib.sha256(inside.encode()).hexdigest()[:10]}"
-    return SortableTable(
+    return Markup(
         f"<style>{_STYLE}</style>"
         f'<div class="fl-sortable" tabindex="0" role="region" aria-label="{text}">'
         f'<table id="{name}">{inside}</table></div><script>{_SCRIPT.replace("NAME", name)}</script>'
