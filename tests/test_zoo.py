@@ -136,6 +136,22 @@ def test_timm_name_loads_published_weights_and_gives_penultimate_features(model,
     assert wrap(f"timm/{model}", source).identity == encoder.identity
 
 
+@pytest.mark.parametrize("model", ["test_resnet", "dla46_c"])  # the second classifies with a convolution
+def test_timm_head_gives_the_scores_of_the_network(model):
+    network = timm.create_model(model, num_classes=7).eval()
+    encoder, x_NCHW = wrap(model, network), torch.randn(2, 3, 96, 96)
+    head, h_ND = encoder.head, encoder.encode(x_NCHW)["pre"]
+    torch.testing.assert_close(h_ND @ head.w_CD.T + head.b_C, network(x_NCHW).detach(), atol=1e-4, rtol=1e-4)
+    own = LinearHead(torch.randn(3, h_ND.shape[1]), None, "pre")
+    assert wrap(model, network, head=own).head is own
+
+
+def test_timm_layer_that_alone_does_not_give_the_scores_is_no_head():
+    network = timm.create_model("efficientvit_m0", num_classes=7).eval()
+    network.head.bn.running_var.uniform_(0.5, 1.5)  # a normalisation between features and the last layer
+    assert wrap("efficientvit", network).head is None
+
+
 def test_timm_weights_that_cannot_be_fetched_are_unreachable_never_random(monkeypatch):
     def offline(*args, **kwargs):
         raise FileNotFoundError("cannot find the requested files. Second\nsentence.")

@@ -84,25 +84,28 @@ def wrap(
 ) -> Encoder:
     """Make an encoder of a module: find its forward function, and try it on a picture.
 
-    A timm classifier brings its preprocessing and head along; any other module is called as it is, or
-    through its method ``encode`` if it has one. The versions of ``packages`` are part of the identity.
+    A timm classifier brings its preprocessing and its head along (no head, if a linear layer on its features
+    does not give its scores); any other module is called as it is, or through its method ``encode`` if it has
+    one. The versions of ``packages`` are part of the identity.
 
     Raises:
         TypeError, ValueError: no preprocessing, or the module does not return a feature matrix.
     """
     module.eval()
     if hasattr(module, "forward_head") and hasattr(module, "pretrained_cfg"):
-        forward, head = Penultimate(module), LinearHead.of(module.get_classifier(), "pre")
-        transform = transform or _timm_transform(module)
+        forward, transform = Penultimate(module), transform or _timm_transform(module)
     else:
         forward = getattr(module, "encode", module)
     if transform is None:
         raise TypeError(f"{name}: expected preprocess= (picture -> tensor) with your own module, found None")
     steps = preprocess.from_transform(transform)
     encoder = Encoder(name, steps, {}, head, {}, module, forward, text=text)
-    points = encoder.encode(steps(preprocess.probe_image())[None])
+    x_NCHW = steps(preprocess.probe_image())[None]
+    points = encoder.encode(x_NCHW)
     encoder.dims.update({point: h_ND.shape[1] for point, h_ND in points.items()})
     encoder.identity.update(_identity(encoder, packages))
+    if isinstance(forward, Penultimate) and head is None:
+        encoder = replace(encoder, head=forward.head(x_NCHW.to(encoder.device)))
     return encoder
 
 
@@ -145,6 +148,12 @@ class Penultimate:
         """Features at ``pre``."""
         h = self.module.forward_features(x_NCHW)
         return {"pre": self.module.forward_head(h, pre_logits=True)}
+
+    @torch.no_grad()
+    def head(self, x_NCHW: torch.Tensor) -> LinearHead | None:
+        """Its last layer, unless these pictures get other scores: a normalisation, or several heads."""
+        head = LinearHead.of(self.module.get_classifier(), "pre")
+        return head if head and head.explains(self(x_NCHW)["pre"], self.module(x_NCHW)) else None
 
 
 def _timm_transform(module: nn.Module) -> Callable:

@@ -14,6 +14,7 @@ from torch import nn
 
 from featurelens import checks
 
+ROUNDING = 1e-2  # of the largest score: what two ways to compute in half precision may differ by
 TABLE = Path(__file__).parent / "tables" / "imagenet_classes.csv"
 
 
@@ -26,11 +27,24 @@ class LinearHead(NamedTuple):
 
     @classmethod
     def of(cls, layer: nn.Module, point: str) -> "LinearHead | None":
-        """Copy a linear layer's weights to the CPU, in float32; None if it is no linear layer."""
-        if not isinstance(layer, nn.Linear):
+        """Copy a linear layer's weights to the CPU, in float32; None if it is no linear layer.
+
+        A convolution of one pixel is one: on pooled features, some networks classify with it.
+        """
+        pixel = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
+        if not pixel and not isinstance(layer, nn.Linear):
             return None
         bias = None if layer.bias is None else layer.bias.detach().float().cpu()
-        return cls(layer.weight.detach().float().cpu(), bias, point)
+        return cls(layer.weight.detach().flatten(1).float().cpu(), bias, point)
+
+    def explains(self, h_ND: torch.Tensor, scores_NC: torch.Tensor) -> bool:
+        """Whether a network with these features gives these scores through this head, and nothing else."""
+        classes, width = self.w_CD.shape
+        if h_ND.shape[1] != width or tuple(scores_NC.shape) != (len(h_ND), classes):
+            return False
+        scores_NC = scores_NC.float().cpu()
+        own_NC = nn.functional.linear(h_ND.float().cpu(), self.w_CD, self.b_C)
+        return bool(((own_NC - scores_NC).abs() <= ROUNDING * scores_NC.abs().max()).all())
 
 
 def zero_shot_head(
