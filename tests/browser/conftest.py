@@ -54,7 +54,8 @@ def _new() -> bool:
     last = HTML / "searchindex.js"  # the last file that Sphinx writes
     files = [ROOT / name for name in SOURCES]
     files += [inner for file in files if file.is_dir() for inner in file.rglob("*") if inner.is_file()]
-    newest = max(file.stat().st_mtime for file in files if file.is_file() and file.suffix != ".pyc")
+    files = [file for file in files if file.is_file() and file.parent.name != "__pycache__"]
+    newest = max(file.stat().st_mtime for file in files)
     return last.is_file() and last.stat().st_mtime >= newest
 
 

@@ -41,11 +41,11 @@ class Opened:
         self.page.screenshot(path=path, full_page=True, type="jpeg", quality=70)
 
     def unfold(self) -> None:
-        """Open folded code and hidden solutions."""
+        """Open folded code and hidden solutions, at once instead of in steps."""
+        self.page.emulate_media(reduced_motion="reduce")
         self.page.evaluate(
             """() => {
                 document.querySelectorAll("details").forEach(folded => { folded.open = true; });
                 document.querySelectorAll("button.toggle-button-hidden").forEach(button => button.click());
             }"""
         )
-        self.page.wait_for_timeout(500)  # for boxes that open in steps
