@@ -40,6 +40,7 @@ def column(table, number):
 def downloaded(page, button, tmp_path):
     with page.expect_download() as waited:
         button.click()
+    page.wait_for_timeout(100)  # Chromium drops the eleventh download of one second
     file = tmp_path / waited.value.suggested_filename
     waited.value.save_as(file)
     return file
