@@ -15,7 +15,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit(f"python 3.11 or newer is needed, found {v[0]}.{v[1]}")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv --quiet pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv --quiet pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	$(BIN)/uv --quiet pip install --python $(BIN)/python --no-deps --editable .
 	touch $@
 

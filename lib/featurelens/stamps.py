@@ -118,6 +118,7 @@ def _tables(modules: Iterable[Path]) -> list[Path]:
     return sorted(table for table in PACKAGE.rglob("*.csv") if table.name in text)
 
 
+@cache
 def canonical(source: str) -> str:
     """The syntax tree of ``source`` as text, without comments, layout and docstrings.
 
@@ -143,7 +144,7 @@ def imported(sources: Iterable[str]) -> list[Path]:
     found: set[Path] = set()
     while waiting:
         source, package = waiting.pop()
-        for name in _names(ast.parse(source), package):
+        for name in _names(source, package):
             for file in _files(name):
                 if file not in found:
                     found.add(file)
@@ -151,15 +152,18 @@ def imported(sources: Iterable[str]) -> list[Path]:
     return sorted(found)
 
 
-def _names(tree: ast.Module, package: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+@cache
+def _names(source: str, package: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Dotted names, as tuples, that a module of ``package`` imports, wherever the import stands."""
-    for node in ast.walk(tree):
+    names = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (tuple(alias.name.split(".")) for alias in node.names)
+            names += [tuple(alias.name.split(".")) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = package[: len(package) - node.level + 1] if node.level else ()
             module = (*start, *(node.module or "").split(".")) if node.module else start
-            yield from ((*module, alias.name) for alias in node.names)
+            names += [(*module, alias.name) for alias in node.names]
+    return names
 
 
 def _files(name: tuple[str, ...]) -> Iterable[Path]:
