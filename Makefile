@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# On one core, and memory that is freed is kept for the next tensor: new pages can cost more than the sums (glibc).
+STEADY := OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483648
 
 .DEFAULT_GOAL := book
 .PHONY: env env-newest book slides pdf pdf-student site student instructor serve test lint bench refresh refresh-all
@@ -69,7 +71,7 @@ lint: env
 	$(BIN)/featurelens book check --pairs
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(STEADY) $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 bench: env
 	$(BIN)/python -m benchmarks
