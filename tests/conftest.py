@@ -1,5 +1,7 @@
 """The order of all tests."""
 
+collect_ignore = ["conftest.py"]  # it has no doctests, and shares its name with that of the browser's tests
+
 
 def pytest_collection_modifyitems(items):
     """Files with slow tests first, so that no process ends alone with one of them."""

@@ -80,6 +80,6 @@ def drawn(network: nn.Module, seed: int) -> nn.Module:
         if tensor.ndim > 1:
             gain = 2 if tensor.ndim == 4 else 1  # half of what a convolution gives is cut off by a ReLU
             tensor.data = z * (gain * len(tensor) / tensor.numel()) ** 0.5
-        elif tensor.ndim:  # scales around 1 and shifts around 0 stay so
-            tensor.data = tensor.data.round() + 0.1 * z
+        elif tensor.ndim:  # scales stay around 1, shifts around 0
+            tensor.data = tensor.data.mean().round() + 0.1 * z
     return network.eval()
