@@ -152,6 +152,13 @@ def test_timm_layer_that_alone_does_not_give_the_scores_is_no_head():
     assert wrap("efficientvit", network).head is None
 
 
+def test_timm_network_that_returns_more_than_scores_has_no_head():
+    network = timm.create_model("test_resnet", num_classes=7).eval()
+    scores = network.forward
+    network.forward = lambda x_NCHW: [scores(x_NCHW), scores(x_NCHW)]
+    assert wrap("two heads", network).head is None
+
+
 def test_timm_weights_that_cannot_be_fetched_are_unreachable_never_random(monkeypatch):
     def offline(*args, **kwargs):
         raise FileNotFoundError("cannot find the requested files. Second\nsentence.")

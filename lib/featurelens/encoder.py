@@ -105,7 +105,7 @@ def wrap(
     encoder.dims.update({point: h_ND.shape[1] for point, h_ND in points.items()})
     encoder.identity.update(_identity(encoder, packages))
     if isinstance(forward, Penultimate) and head is None:
-        encoder = replace(encoder, head=forward.head(x_NCHW.to(encoder.device)))
+        encoder = replace(encoder, head=forward.head(x_NCHW.to(encoder.device), points["pre"]))
     return encoder
 
 
@@ -150,10 +150,10 @@ class Penultimate:
         return {"pre": self.module.forward_head(h, pre_logits=True)}
 
     @torch.no_grad()
-    def head(self, x_NCHW: torch.Tensor) -> LinearHead | None:
-        """Its last layer, unless these pictures get other scores: a normalisation, or several heads."""
+    def head(self, x_NCHW: torch.Tensor, h_ND: torch.Tensor) -> LinearHead | None:
+        """Its last layer, unless pictures with these features get other scores: a normalisation, two heads."""
         head = LinearHead.of(self.module.get_classifier(), "pre")
-        return head if head and head.explains(self(x_NCHW)["pre"], self.module(x_NCHW)) else None
+        return head if head and head.explains(h_ND, self.module(x_NCHW)) else None
 
 
 def _timm_transform(module: nn.Module) -> Callable:

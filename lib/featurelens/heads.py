@@ -37,10 +37,10 @@ class LinearHead(NamedTuple):
         bias = None if layer.bias is None else layer.bias.detach().float().cpu()
         return cls(layer.weight.detach().flatten(1).float().cpu(), bias, point)
 
-    def explains(self, h_ND: torch.Tensor, scores_NC: torch.Tensor) -> bool:
+    def explains(self, h_ND: torch.Tensor, scores_NC: object) -> bool:
         """Whether a network with these features gives these scores through this head, and nothing else."""
         classes, width = self.w_CD.shape
-        if h_ND.shape[1] != width or tuple(scores_NC.shape) != (len(h_ND), classes):
+        if h_ND.shape[1] != width or getattr(scores_NC, "shape", None) != (len(h_ND), classes):
             return False
         scores_NC = scores_NC.float().cpu()
         own_NC = nn.functional.linear(h_ND.float().cpu(), self.w_CD, self.b_C)
