@@ -65,7 +65,15 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from featurelens import claims, kernels, plots, published_features, results, robustness, testbed
+from featurelens import (
+    claims,
+    kernels,
+    plots,
+    published_features,
+    results,
+    robustness,
+    testbed,
+)
 from featurelens.figures import tour
 
 plots.use_style()
@@ -76,15 +84,21 @@ def sketch_accuracies() -> pd.DataFrame:
     accuracy = testbed.accuracies()
     accuracy = accuracy[accuracy["image_set"].isin(["val", "sketch"])]
     scored = robustness.score(robustness.pairs(accuracy, "val"), testbed.fits(accuracy))
-    scored = scored[scored["acc_in"] > 0.5]  # below, there is no baseline to compare with
+    # Below one half, there is no baseline to compare with.
+    scored = scored[scored["acc_in"] > 0.5]
     return scored[["model", "kind", "regime", "acc_in", "acc_shift", "er"]]
 
 
 def typical_vectors() -> pd.DataFrame:
     tables = []
-    for weights, name in (("trained", "clip-b16/coco-images"), ("random", "clip-b16-random/coco-images")):
+    for weights, name in (
+        ("trained", "clip-b16/coco-images"),
+        ("random", "clip-b16-random/coco-images"),
+    ):
         h_ND = published_features.load(name).double()
-        z_ND = (h_ND - h_ND.mean(1, keepdim=True)) / h_ND.std(1, correction=0, keepdim=True)
+        z_ND = (h_ND - h_ND.mean(1, keepdim=True)) / h_ND.std(
+            1, correction=0, keepdim=True
+        )
         kurtosis = kernels.activation_kurtosis(h_ND).mean().item()
         table = {
             "coordinate": range(h_ND.shape[1]),
@@ -96,10 +110,16 @@ def typical_vectors() -> pd.DataFrame:
 
 
 scored = results.table(
-    f"{CHAPTER}-sketch", "published", sketch_accuracies, "the ImageNet testbed, open_clip and timm"
+    f"{CHAPTER}-sketch",
+    "published",
+    sketch_accuracies,
+    "the ImageNet testbed, open_clip and timm",
 )
 vectors = results.table(
-    f"{CHAPTER}-vectors", "published", typical_vectors, "OpenAI CLIP ViT-B/16 features of 500 COCO images"
+    f"{CHAPTER}-vectors",
+    "published",
+    typical_vectors,
+    "OpenAI CLIP ViT-B/16 features of 500 COCO images",
 )
 
 # %% [markdown]
@@ -118,7 +138,10 @@ fit = robustness.fit_baseline(baseline["acc_in"], baseline["acc_shift"])
 book = claims.Claims(CHAPTER)
 median = scored.groupby("regime")["er"].median()
 largest = vectors.groupby("weights")["activation"].agg(lambda a: a.abs().max())
-er, activation = "median effective robustness on sketches", "largest mean activation, in standard deviations"
+er, activation = (
+    "median effective robustness on sketches",
+    "largest mean activation, in standard deviations",
+)
 tested = {
     f"{er}, zero-shot": (median["clip-web"], {"at_least": 30}, "sketch"),
     f"{er}, finetuned": (median["finetuned"], {"at_least": 5, "at_most": 20}, "sketch"),
@@ -130,7 +153,14 @@ texts = {
     "vectors": "How far the tallest coordinate of CLIP ViT-B/16 lies from the others, averaged over 500 photographs.",
 }
 for name, (value, expected, table) in tested.items():
-    book.record(name, value, text=texts[table], scale="published", source=f"{CHAPTER}-{table}", **expected)
+    book.record(
+        name,
+        value,
+        text=texts[table],
+        scale="published",
+        source=f"{CHAPTER}-{table}",
+        **expected,
+    )
 book.write()
 
 # %% mystnb={"figure": {"name": "fig-tour", "caption": "Left: accuracy on ImageNet-Sketch against accuracy on ImageNet, on logit axes, for models above 50 % on ImageNet. Right: activation of each coordinate of CLIP ViT-B/16's image features, averaged over 500 COCO photographs."}, "image": {"alt": "Two panels. On the left, grey points of ImageNet-trained models follow a rising line; blue points of zero-shot CLIP models lie far above it and pink points of finetuned ones between. On the right, the activations of a trained CLIP stay near zero except for one spike at coordinate 442, fourteen standard deviations high; those of the untrained network have no such spike."}}
@@ -254,7 +284,12 @@ gallery.captioned("web", torch.tensor([1, 4, 8, 18, 21]))
 # ```
 
 # %% tags=["solution"]
-drawn = torch.randn(2000, 512, generator=torch.Generator().manual_seed(0)).abs().max(1).values
+drawn = (
+    torch.randn(2000, 512, generator=torch.Generator().manual_seed(0))
+    .abs()
+    .max(1)
+    .values
+)
 print(f"mean {drawn.mean():.2f}, largest {drawn.max():.2f}")
 
 # %% [markdown]
@@ -281,7 +316,10 @@ print(f"mean {drawn.mean():.2f}, largest {drawn.max():.2f}")
 # ```
 
 # %% tags=["solution"]
-lowest, highest = scored.groupby("regime")["er"].min(), scored.groupby("regime")["er"].max()
+lowest, highest = (
+    scored.groupby("regime")["er"].min(),
+    scored.groupby("regime")["er"].max(),
+)
 others = highest.drop("clip-web")
 print(
     f"{lowest['clip-web']:.2f} - {others.max():.2f} ({others.idxmax()}) = {lowest['clip-web'] - others.max():.2f}"

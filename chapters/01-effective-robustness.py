@@ -75,13 +75,18 @@ def plain_effective_robustness(base_in, base_shift, acc_in, acc_shift):
 
 # %%
 published = results.table(
-    "01-accuracy", "published", testbed.accuracies, source="tables of imagenet-testbed, open_clip and timm"
+    "01-accuracy",
+    "published",
+    testbed.accuracies,
+    source="tables of imagenet-testbed, open_clip and timm",
 )
 Markdown(results.caption(published))
 
 # %%
 accuracy = results.bare(published)
-accuracy.groupby(["origin", "kind"], sort=False).agg(models=("model", "nunique"), rows=("accuracy", "size"))
+accuracy.groupby(["origin", "kind"], sort=False).agg(
+    models=("model", "nunique"), rows=("accuracy", "size")
+)
 
 # %% [markdown]
 # A *baseline* is what the testbed calls a standard model: trained on ImageNet alone, without any measure for
@@ -116,14 +121,25 @@ def fit_rows(shift, base):
     """The fit of one shift with ``base`` on the x axis, one row per line."""
     fit = testbed.fit(with_means, shift, base)
     bent = isinstance(fit, robustness.SegmentedFit)
-    for part, line in {"below": fit.below, "above": fit.above}.items() if bent else {"": fit}.items():
-        numbers = {"n": line.n, "slope": line.slope, "intercept": line.intercept, "R2": line.r2}
+    for part, line in (
+        {"below": fit.below, "above": fit.above}.items() if bent else {"": fit}.items()
+    ):
+        numbers = {
+            "n": line.n,
+            "slope": line.slope,
+            "intercept": line.intercept,
+            "R2": line.r2,
+        }
         yield {"shift": shift, "x": base, "part": part, **numbers}
 
 
 MEANS = ("mean of 5", "mean of 4, no A")
-full = pd.DataFrame(row for shift in testbed.SHIFTS + MEANS for row in fit_rows(shift, "val"))
-full.replace({"shift": testbed.LABELS}).drop(columns="x").set_index(["shift", "part"]).round(4)
+full = pd.DataFrame(
+    row for shift in testbed.SHIFTS + MEANS for row in fit_rows(shift, "val")
+)
+full.replace({"shift": testbed.LABELS}).drop(columns="x").set_index(
+    ["shift", "part"]
+).round(4)
 
 # %% tags=["hide-input"]
 STATED = {
@@ -149,7 +165,14 @@ def record_fit(row):
         name = " ".join(filter(None, (what, row["shift"], row["part"], "on", row["x"])))
         text = f"The baselines' line of {row['shift']} {row['part']} has this {what}."
         facts = {"scale": "published", "source": "01-accuracy"}
-        book.record(name, row[what], equals=value, tol=5e-4, text=text.replace("  ", " "), **facts)
+        book.record(
+            name,
+            row[what],
+            equals=value,
+            tol=5e-4,
+            text=text.replace("  ", " "),
+            **facts,
+        )
 
 
 for row in full.to_dict("records"):
@@ -164,7 +187,9 @@ for row in full.to_dict("records"):
 # :::
 
 # %% tags=["hide-input"]
-spread = robustness.score(robustness.with_logit(robustness.pairs(accuracy, "val")), testbed.fits(accuracy))
+spread = robustness.score(
+    robustness.with_logit(robustness.pairs(accuracy, "val")), testbed.fits(accuracy)
+)
 spread = spread[spread["kind"] == "baseline"]
 r2 = full.set_index("shift").loc[["v2", "rendition", "sketch", "objectnet"], "R2"]
 book.record(
@@ -215,7 +240,9 @@ figures.scatter(drawn, lines, shifts, "accuracy on ImageNet")
 # refuses.
 
 # %%
-bent = robustness.pairs(accuracy[accuracy["kind"] == "baseline"], "val").query("shift == 'adversarial'")
+bent = robustness.pairs(accuracy[accuracy["kind"] == "baseline"], "val").query(
+    "shift == 'adversarial'"
+)
 try:
     robustness.fit_baseline(bent["acc_in"], bent["acc_shift"])
 except ValueError as error:
@@ -240,7 +267,10 @@ figures.bend(bent, lines["adversarial"], testbed.FILTERED_AGAINST)
 
 # %% tags=["hide-input"]
 single = robustness.fit_baseline(
-    *(testbed.baseline_pairs(accuracy, "adversarial")[c] for c in ("acc_in", "acc_shift"))
+    *(
+        testbed.baseline_pairs(accuracy, "adversarial")[c]
+        for c in ("acc_in", "acc_shift")
+    )
 )
 for what, value in {"slope": 3.0516, "intercept": -6.2917}.items():
     book.record(
@@ -282,7 +312,9 @@ few = ("rendition", "objectnet", "adversarial")
 matched = pd.DataFrame(row for shift in few for row in fit_rows(shift, f"val-{shift}"))
 for row in matched.to_dict("records"):
     record_fit(row)
-matched.replace({"shift": testbed.LABELS}).drop(columns="x").set_index(["shift", "part"]).round(4)
+matched.replace({"shift": testbed.LABELS}).drop(columns="x").set_index(
+    ["shift", "part"]
+).round(4)
 
 # %% [markdown]
 # The testbed measured two CLIP networks itself, on both. So we can see what the choice does.
@@ -297,7 +329,9 @@ for shift in few:
         x = "all classes" if base == "val" else "its classes"
         rows.append({"shift": testbed.LABELS[shift], "x": x, **er})
 both = pd.DataFrame(rows)
-change = both.groupby("shift", sort=False)[list(er.index)].agg(lambda pair: pair.iloc[1] - pair.iloc[0])
+change = both.groupby("shift", sort=False)[list(er.index)].agg(
+    lambda pair: pair.iloc[1] - pair.iloc[0]
+)
 both.set_index(["shift", "x"]).round(1)
 
 # %% tags=["hide-input"]
@@ -324,9 +358,14 @@ Markdown(
 
 # %%
 listed = testbed.encoders()
-listed["model_name"], listed["model"] = listed["model"], listed["results_row"] + " " + listed["tag"]
+listed["model_name"], listed["model"] = (
+    listed["model"],
+    listed["results_row"] + " " + listed["tag"],
+)
 scored = robustness.score(paired, lines)
-encoders = scored[scored["kind"] == "encoder"].merge(listed[["model", "backbone", "number"]], on="model")
+encoders = scored[scored["kind"] == "encoder"].merge(
+    listed[["model", "backbone", "number"]], on="model"
+)
 order = ["WIT-400M", "LAION-400M", "LAION-2B", "DataComp", "CC-12M", "YFCC-15M"]
 encoders = encoders.sort_values("number").sort_values(
     "data", key=lambda data: data.map(order.index), kind="stable"
@@ -340,7 +379,8 @@ figures.effective_robustness_dots(encoders, short, "backbone", "data", spread)
 wide = encoders.pivot(index="model", columns="shift", values="er")
 inside = (wide[list(testbed.SHIFTS)].abs() <= 2 * sd).sum().sum()
 on_mean = robustness.score(
-    robustness.pairs(with_means, "val"), {"mean of 5": testbed.fit(with_means, "mean of 5")}
+    robustness.pairs(with_means, "val"),
+    {"mean of 5": testbed.fit(with_means, "mean of 5")},
 ).set_index("model")
 mean_of_er = wide[list(testbed.SHIFTS)].mean(axis=1)
 er_of_mean = on_mean.loc[wide.index, "er"]
@@ -392,7 +432,10 @@ groups = {
     "WIT-400M: five backbones": encoders["data"] == "WIT-400M",
 }
 ranges = pd.DataFrame(
-    {name: encoders[rows].groupby("shift")["er"].agg(np.ptp) for name, rows in groups.items()}
+    {
+        name: encoders[rows].groupby("shift")["er"].agg(np.ptp)
+        for name, rows in groups.items()
+    }
 )
 ranges = ranges.loc[list(testbed.SHIFTS)]
 ranges.rename(index=testbed.LABELS).round(1)
@@ -420,7 +463,8 @@ book.record(
 
 # %%
 controls = scored[scored["origin"] == "timm"].assign(
-    group=lambda t: t["kind"] + ", " + t["data"], name=lambda t: t["model"].str.replace(" 224 px", "")
+    group=lambda t: t["kind"] + ", " + t["data"],
+    name=lambda t: t["model"].str.replace(" 224 px", ""),
 )
 controls = controls.sort_values(["kind", "data", "name"], ascending=[False, True, True])
 four = {shift: label for shift, label in short.items() if shift != "objectnet"}
@@ -431,9 +475,14 @@ figures.effective_robustness_dots(controls, four, "name", "group", spread)
 # %% tags=["hide-input"]
 mean_er = controls.groupby(["group", "kind", "model"])["er"].mean().reset_index()
 of_kind = mean_er.set_index("group")["er"]
-supervised, tuned = of_kind["supervised, ImageNet-1k"], mean_er.loc[mean_er["kind"] == "finetuned", "er"]
+supervised, tuned = (
+    of_kind["supervised, ImageNet-1k"],
+    mean_er.loc[mean_er["kind"] == "finetuned", "er"],
+)
 same_four = wide.drop(columns="objectnet").mean(axis=1)
-by_shift = controls[controls["kind"] == "finetuned"].groupby("shift")["er"].agg(["min", "max"])
+by_shift = (
+    controls[controls["kind"] == "finetuned"].groupby("shift")["er"].agg(["min", "max"])
+)
 bounds = [
     ("largest mean ER supervised on ImageNet-1k", supervised.max(), "at_most", 4.5),
     ("smallest mean ER finetuned", tuned.min(), "at_least", 3),
@@ -444,7 +493,9 @@ bounds = [
     ("smallest ER finetuned Sketch", by_shift.loc["sketch", "min"], "at_least", 10),
 ]
 for name, value, bound, limit in bounds:
-    text = f"Among timm's controls the {name} is {bound.replace('_', ' ')} {limit} points."
+    text = (
+        f"Among timm's controls the {name} is {bound.replace('_', ' ')} {limit} points."
+    )
     book.record(name, value, text=text, **{bound: limit}, **pp)
 Markdown(
     f"Mean over the four shifts: {supervised.min():.1f} to {supervised.max():.1f} points for models "
@@ -475,7 +526,9 @@ Markdown(
 
 # %%
 family = scored[scored["kind"].isin(["more-data", "intervention"])]
-summary = family.groupby(["kind", "shift"])["er"].describe()[["count", "25%", "50%", "75%", "max"]]
+summary = family.groupby(["kind", "shift"])["er"].describe()[
+    ["count", "25%", "50%", "75%", "max"]
+]
 summary = summary.astype({"count": int}).reindex(list(testbed.SHIFTS), level="shift")
 summary.rename(index=testbed.LABELS).round(1) + 0  # a rounded -0.0 becomes 0.0
 
@@ -518,7 +571,9 @@ Markdown(
 # the line was fitted on.
 
 # %%
-models = scored[scored["kind"].isin(["encoder", "zero-shot", "supervised", "finetuned"])]
+models = scored[
+    scored["kind"].isin(["encoder", "zero-shot", "supervised", "finetuned"])
+]
 table = models.pivot(index="model", columns="shift", values="er")[list(testbed.SHIFTS)]
 described = models.drop_duplicates("model").set_index("model")
 table = pd.DataFrame(
@@ -561,9 +616,9 @@ book.record(
 
 # %%
 two_ways = pd.DataFrame({"mean of ER": mean_of_er, "ER of the mean": er_of_mean})
-two_ways.assign(difference=two_ways["ER of the mean"] - two_ways["mean of ER"]).sort_values(
-    "difference"
-).round(1)
+two_ways.assign(
+    difference=two_ways["ER of the mean"] - two_ways["mean of ER"]
+).sort_values("difference").round(1)
 
 # %% tags=["hide-input"]
 rn50 = two_ways.loc["RN50-quickgelu openai"]
@@ -601,7 +656,9 @@ Markdown(
 #   is never exactly zero, so nothing complains.
 
 # %% tags=["hide-input"]
-check = scored[scored["kind"] == "cross-check"].pivot(index="model", columns="shift", values="er")
+check = scored[scored["kind"] == "cross-check"].pivot(
+    index="model", columns="shift", values="er"
+)
 same = {
     "resnet50_clip_zeroshot": "RN50-quickgelu openai",
     "vit_b_32_clip_zeroshot": "ViT-B-32-quickgelu openai",
@@ -611,7 +668,10 @@ usual = testbed.baseline_pairs(with_means, "mean of 5")
 kept = usual[usual["model"] != testbed.FILTERED_AGAINST]
 without = robustness.fit_baseline(kept["acc_in"], kept["acc_shift"])
 row = on_mean.loc["RN50-quickgelu openai"]
-shifted = robustness.effective_robustness(row["acc_in"], row["acc_shift"], without) - row["er"]
+shifted = (
+    robustness.effective_robustness(row["acc_in"], row["acc_shift"], without)
+    - row["er"]
+)
 book.record(
     "largest difference between ObjectNet protocols",
     protocol.abs().max(),
@@ -649,7 +709,10 @@ Markdown(
 in_range = scored[(scored["origin"] == "open_clip") & ~scored["extrapolated"]]
 closest = in_range[in_range["shift"].isin(["rendition", "sketch"])].copy()
 closest["in sd"] = closest["er"] / closest["shift"].map(sd)
-others = scored[scored["kind"].isin(["baseline", "intervention"]) | (scored["data"] == "ImageNet-1k")]
+others = scored[
+    scored["kind"].isin(["baseline", "intervention"])
+    | (scored["data"] == "ImageNet-1k")
+]
 clip_low = in_range[in_range["shift"] == "rendition"]["er"].min()
 near = others[others["shift"] == "rendition"]["er"].max()
 book.record(
@@ -695,7 +758,10 @@ Markdown(
 from featurelens.miniature import evaluate
 
 stored = results.table(
-    "01-miniature-accuracy", "miniature", evaluate.accuracy_table, source="networks of the miniature zoo"
+    "01-miniature-accuracy",
+    "miniature",
+    evaluate.accuracy_table,
+    source="networks of the miniature zoo",
 )
 Markdown(results.caption(stored))
 
@@ -703,7 +769,9 @@ Markdown(results.caption(stored))
 mini = results.bare(stored)
 every = robustness.pairs(mini, "base-val")
 mini_pairs = robustness.with_logit(every)
-left_out = ", ".join(f"`{row.model}` on {row.shift}" for row in every.drop(mini_pairs.index).itertuples())
+left_out = ", ".join(
+    f"`{row.model}` on {row.shift}" for row in every.drop(mini_pairs.index).itertuples()
+)
 mini_base = mini_pairs[mini_pairs["kind"] == "baseline"]
 mini_lines = {
     shift: robustness.fit_baseline(rows["acc_in"], rows["acc_shift"])
@@ -735,7 +803,9 @@ regimes = regimes.sort_values(
     "regime", key=lambda regime: regime.map(list(plots.COLOURS).index), kind="stable"
 )
 regimes = regimes.sort_values("backbone", kind="stable")
-figures.effective_robustness_dots(regimes, mini_shifts, "regime", "backbone", mini_spread)
+figures.effective_robustness_dots(
+    regimes, mini_shifts, "regime", "backbone", mini_spread
+)
 
 # %% [markdown]
 # The same in numbers, mean over seeds:
@@ -876,10 +946,18 @@ intervals = []
 for row in encoders[encoders["backbone"] == "RN50"].itertuples():
     if row.shift != "adversarial":
         base = testbed.baseline_pairs(accuracy, row.shift)
-        low, high = robustness.bootstrap_band(base["acc_in"], base["acc_shift"], [row.acc_in])
+        low, high = robustness.bootstrap_band(
+            base["acc_in"], base["acc_shift"], [row.acc_in]
+        )
         ends = [100 * (row.acc_shift - edge.item()) for edge in (high, low)]
         intervals.append(
-            {"model": row.model, "shift": row.shift, "er": row.er, "low": ends[0], "high": ends[1]}
+            {
+                "model": row.model,
+                "shift": row.shift,
+                "er": row.er,
+                "low": ends[0],
+                "high": ends[1],
+            }
         )
 pd.DataFrame(intervals).round(1)
 
@@ -908,11 +986,16 @@ pd.DataFrame(intervals).round(1)
 
 # %% tags=["solution"]
 on_a = scored[
-    (scored["shift"] == "adversarial") & scored["kind"].isin(["supervised", "finetuned", "encoder"])
+    (scored["shift"] == "adversarial")
+    & scored["kind"].isin(["supervised", "finetuned", "encoder"])
 ]
 best_control = on_a[on_a["kind"] != "encoder"].nlargest(1, "acc_shift")
-rivals = on_a[(on_a["kind"] == "encoder") & (on_a["acc_shift"] < best_control["acc_shift"].item())]
-pd.concat([best_control, rivals.nlargest(3, "er")])[["model", "acc_in", "acc_shift", "er"]].round(3)
+rivals = on_a[
+    (on_a["kind"] == "encoder") & (on_a["acc_shift"] < best_control["acc_shift"].item())
+]
+pd.concat([best_control, rivals.nlargest(3, "er")])[
+    ["model", "acc_in", "acc_shift", "er"]
+].round(3)
 
 # %% [markdown]
 # The more accurate one, if accuracy on such pictures is what you need: effective robustness says how a result

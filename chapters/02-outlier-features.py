@@ -72,7 +72,9 @@ gaussian_ND = torch.randn(500, 512, generator=torch.Generator().manual_seed(0))
 outlier_ND = gaussian_ND.clone()
 outlier_ND[:, 442] += 15
 for h_ND in (gaussian_ND, outlier_ND):
-    torch.testing.assert_close(kernels.activation_kurtosis(h_ND), plain_activation_kurtosis(h_ND))
+    torch.testing.assert_close(
+        kernels.activation_kurtosis(h_ND), plain_activation_kurtosis(h_ND)
+    )
 
 # %% [markdown]
 # The library's version gives the same numbers in a fraction of the time; it checks its input and takes the
@@ -90,7 +92,8 @@ cases = {
     "one-hot: the ceiling": torch.eye(512),
 }
 pd.Series(
-    {name: outliers.mean_kurtosis(h_ND) for name, h_ND in cases.items()}, name="kurtosis"
+    {name: outliers.mean_kurtosis(h_ND) for name, h_ND in cases.items()},
+    name="kurtosis",
 ).to_frame().round(2)
 
 # %% [markdown]
@@ -141,7 +144,11 @@ real = results.table(
 Markdown(results.caption(real))
 
 # %%
-titles = {"described": "features of", "top2_share": "top 2 share", "without_top2": "without top 2"}
+titles = {
+    "described": "features of",
+    "top2_share": "top 2 share",
+    "without_top2": "without top 2",
+}
 table = real.assign(
     described=real["described"].str.removesuffix(' ("a …")'),
     side=real["side"].str.removesuffix(" (by order)"),
@@ -196,10 +203,21 @@ from_features = {"scale": "published", "source": "02-published-kurtosis"}
 for name, (kurtosis, coordinates) in STATED.items():
     row = measured.loc[name]
     text = f"{row['model']}, {row['weights']}: mean kurtosis of {row['described']} ({row['side']})."
-    book.record(f"kurtosis {name}", row["kurtosis"], equals=kurtosis, tol=0.01, text=text, **from_features)
+    book.record(
+        f"kurtosis {name}",
+        row["kurtosis"],
+        equals=kurtosis,
+        tol=0.01,
+        text=text,
+        **from_features,
+    )
     text = f"The outlier coordinates of {name} are: {coordinates}."
     book.record(
-        f"outliers as named {name}", row["outliers"] == coordinates, equals=1, text=text, **from_features
+        f"outliers as named {name}",
+        row["outliers"] == coordinates,
+        equals=1,
+        text=text,
+        **from_features,
     )
 
 # %% [markdown]
@@ -235,7 +253,9 @@ labels = {
 for name in labels:
     side = measured.loc[name, "side"]
     if "by order" in side:
-        labels[name] = labels[name].replace(measured.loc[name, "described"], side.removesuffix(" (by order)"))
+        labels[name] = labels[name].replace(
+            measured.loc[name, "described"], side.removesuffix(" (by order)")
+        )
 
 # %% mystnb={"figure": {"name": "fig-kurtosis-distribution", "caption": "Activation kurtosis of published features, over images or texts: median (circle), middle half (thick), middle nine tenths (thin). Green: mean after random rotations. Dashed: 3, Gaussian coordinates."}, "image": {"alt": "Horizontal ranges on a logarithmic axis from 2 to 300, one row per feature set. All rows of OpenAI CLIP with trained weights lie between 10 and 260, their medians between 60 and 190. CLIP with random weights, both EVA-CLIP rows and the text half of VideoCLIP lie at 3. ConVIRT is between 2 and 8. VideoCLIP's video half is near 80, and its halves with random weights near 10 and 35. Every green mark, after rotation, is at 3."}}
 figures.distributions(real, labels)
@@ -259,7 +279,10 @@ profile = results.table(
     lambda: outliers.profile({name: published_features.load(name) for name in PANELS}),
     source="features published by others",
 )
-named = {name: [int(j) for j in measured.loc[name, "outliers"].split() if j != "none"] for name in PANELS}
+named = {
+    name: [int(j) for j in measured.loc[name, "outliers"].split() if j != "none"]
+    for name in PANELS
+}
 
 # %% mystnb={"figure": {"name": "fig-coordinate-profile", "caption": "How far each coordinate lies from its image's mean, in standard deviations: the median over images. Outlier coordinates carry their number."}, "image": {"alt": "Four panels of 512 thin lines. For CLIP ViT-B/16 the lines stay below 3, except for one of 14: number 442 for images and number 362 for captions. With random weights, and for EVA-CLIP's class names, no line passes 3."}}
 figures.profiles(profile, PANELS, named)
@@ -349,7 +372,10 @@ parts = results.table(
 
 # %% tags=["hide-input"]
 by_part = results.bare(parts).set_index("removed")["image_to_text"]
-for part, value in (("what depends on the caption alone", 0.440), ("their interplay", 0.554)):
+for part, value in (
+    ("what depends on the caption alone", 0.440),
+    ("their interplay", 0.554),
+):
     book.record(
         f"image_to_text without {part}",
         by_part[part],
@@ -420,9 +446,14 @@ SETS = {
     "geirhos_edges": "edge drawings, 16 categories",
     "geirhos_cue_conflict": "shape against texture, 16 categories",
 }
-titles = {"image_set": "image set", "top_share": "top share", "without_top": "without top"}
+titles = {
+    "image_set": "image set",
+    "top_share": "top share",
+    "without_top": "without top",
+}
 table = live.assign(
-    image_set=live["image_set"].map(SETS), model=live["model"].str.removeprefix("efficientnet-")
+    image_set=live["image_set"].map(SETS),
+    model=live["model"].str.removeprefix("efficientnet-"),
 )
 table = table.rename(columns=titles).set_index(["model", "image set"])
 columns = ["images", "accuracy", "kurtosis", "rotated", "zeros", "outliers"]
@@ -459,7 +490,13 @@ for name, value, expected, tolerance, text in (
         0.02,
         "On silhouettes: 53.1 %.",
     ),
-    ("lite0 shape bias", bias, 0.234, 0.015, "Of decisions for shape or texture, 23 % are for shape."),
+    (
+        "lite0 shape bias",
+        bias,
+        0.234,
+        0.015,
+        "Of decisions for shape or texture, 23 % are for shape.",
+    ),
     (
         "lite0 kurtosis photographs",
         photos["kurtosis"],
@@ -471,7 +508,13 @@ for name, value, expected, tolerance, text in (
     book.record(name, value, equals=expected, tol=tolerance, text=text, **on_images)
 
 for name, value, low, high, text in (
-    ("lowest kurtosis on photographs", live_photos["kurtosis"].min(), 14, 15, "The lowest of the three."),
+    (
+        "lowest kurtosis on photographs",
+        live_photos["kurtosis"].min(),
+        14,
+        15,
+        "The lowest of the three.",
+    ),
     (
         "highest kurtosis on photographs",
         live_photos["kurtosis"].max(),
@@ -493,7 +536,13 @@ for name, value, low, high, text in (
         0.4,
         "None is robust to the loss of texture.",
     ),
-    ("sets with outlier coordinates", (live["outliers"] != "none").sum(), 0, 0, "On none of the image sets."),
+    (
+        "sets with outlier coordinates",
+        (live["outliers"] != "none").sum(),
+        0,
+        0,
+        "On none of the image sets.",
+    ),
 ):
     book.record(name, value, at_least=low, at_most=high, text=text, **on_images)
 
@@ -518,7 +567,8 @@ for name, value, low, high, text in (
 
 # %%
 torch.testing.assert_close(
-    kernels.kurtosis_contributions(outlier_ND).sum(), plain_activation_kurtosis(outlier_ND.double()).mean()
+    kernels.kurtosis_contributions(outlier_ND).sum(),
+    plain_activation_kurtosis(outlier_ND.double()).mean(),
 )
 CURVES = {
     "clip-b16/coco-images": "CLIP ViT-B/16, images",
@@ -547,7 +597,9 @@ side_by_side = pd.DataFrame(
 )
 shares = ["top_share", "top2_share", "without_top", "without_top2"]
 rows = ["kurtosis", "rotated", *shares, "leaders", "outliers"]
-side_by_side.loc[rows].map(lambda value: value if isinstance(value, str) else round(value, 2))
+side_by_side.loc[rows].map(
+    lambda value: value if isinstance(value, str) else round(value, 2)
+)
 
 # %% tags=["hide-input"]
 for name, row, source, low, high in (
@@ -555,7 +607,14 @@ for name, row, source, low, high in (
     ("efficientnet-lite0 photographs", relu, on_images, 0.0, 0.03),
 ):
     text = "Share of the mean kurtosis that comes from one coordinate."
-    book.record(f"top share {name}", row["top_share"], at_least=low, at_most=high, text=text, **source)
+    book.record(
+        f"top share {name}",
+        row["top_share"],
+        at_least=low,
+        at_most=high,
+        text=text,
+        **source,
+    )
 text = "Kurtosis left without the top coordinate, as a fraction: nearly all of it, for ReLU features."
 book.record(
     "lite0 photographs kurtosis kept without top",
@@ -601,11 +660,21 @@ figures.accuracy(live, SETS)
 from featurelens import rounding
 
 rounded = results.table(
-    "02-published-rounding", "published", rounding.published, source="published features, see published.csv"
+    "02-published-rounding",
+    "published",
+    rounding.published,
+    source="published features, see published.csv",
 )
-worst = results.bare(rounded).groupby("stored", sort=False)[["bytes", "kurtosis_change", "changed"]].max()
+worst = (
+    results.bare(rounded)
+    .groupby("stored", sort=False)[["bytes", "kurtosis_change", "changed"]]
+    .max()
+)
 (worst * [1, 100, 100]).round(3).rename(
-    columns={"kurtosis_change": "largest change of an image's kurtosis, %", "changed": "other captions, %"}
+    columns={
+        "kurtosis_change": "largest change of an image's kurtosis, %",
+        "changed": "other captions, %",
+    }
 )
 
 # %% tags=["hide-input"]
@@ -678,7 +747,9 @@ figures.regimes(small, POINTS)
 
 # %% tags=["hide-input"]
 mini = {"scale": "miniature", "source": "02-miniature-kurtosis"}
-resnet_pre = small[(small["point"] == "pre") & (small["backbone"] == "resnet")].groupby("regime")["kurtosis"]
+resnet_pre = small[(small["point"] == "pre") & (small["backbone"] == "resnet")].groupby(
+    "regime"
+)["kurtosis"]
 low, high = resnet_pre.min(), resnet_pre.max()
 captions = ["clip-web", "clip-captions", "finetuned"]
 book.record(
@@ -771,7 +842,14 @@ grown_table = results.table(
     source="the miniature's networks clip-outliers and clip-web on base-val",
 )
 grown_table["largest contribution"] = grown_table["kurtosis"] * grown_table["top_share"]
-columns = ["kurtosis", "rotated", "top_coordinate", "top_share", "largest contribution", "lead"]
+columns = [
+    "kurtosis",
+    "rotated",
+    "top_coordinate",
+    "top_share",
+    "largest contribution",
+    "lead",
+]
 results.bare(grown_table).set_index(["model", "kind"])[columns].round(2)
 
 # %% mystnb={"figure": {"name": "fig-grown-profile", "caption": "Distance of each of the 64 joint coordinates from the mean, in standard deviations, median over images or captions: a network trained to grow outliers, and one without."}, "image": {"alt": "Four panels of 64 lines each. In the upper two, images and captions of the grown network, two or three coordinates stand far above the others, number 59 highest for images and 45 for captions. In the lower two, of clip-web, all lines are below 2."}}
@@ -784,7 +862,8 @@ GROWN = {
 both = {title: grown.features(name)[kind] for (name, kind), title in GROWN.items()}
 rows = grown_table.set_index(["model", "kind"])
 tops = {
-    title: [rows.loc[key, "top_coordinate"]] if key[0] == grown.NAME else [] for key, title in GROWN.items()
+    title: [rows.loc[key, "top_coordinate"]] if key[0] == grown.NAME else []
+    for key, title in GROWN.items()
 }
 figures.profiles(outliers.profile(both), {title: title for title in both}, tops)
 
@@ -795,7 +874,9 @@ removed = results.table(
     grown.removal_table,
     source="zero-shot accuracy of clip-outliers and clip-web without coordinates",
 )
-wide = results.bare(removed).pivot(index="removed", columns=["model", "image_set"], values="accuracy")
+wide = results.bare(removed).pivot(
+    index="removed", columns=["model", "image_set"], values="accuracy"
+)
 (100 * wide.loc[removed["removed"].unique()]).round(1)
 
 # %% tags=["hide-input"]
@@ -891,14 +972,19 @@ every = results.table(
 sheet = explorers_miniature.miniature_sheet()
 explorer(
     results.bare(every),
-    {view: explorers.standard_scores(h_ND[: len(sheet.words)]) for view, h_ND in by_view.items()},
+    {
+        view: explorers.standard_scores(h_ND[: len(sheet.words)])
+        for view, h_ND in by_view.items()
+    },
     sheet,
     "Coordinates of three miniature networks. Choose one to see the pictures at both of its ends.",
     results.caption(every),
 )
 
 # %% tags=["hide-input"]
-scene_N = world.sample("base-val", torch.arange(len(by_view["clip-outliers, joint space"]))).scene
+scene_N = world.sample(
+    "base-val", torch.arange(len(by_view["clip-outliers, joint space"]))
+).scene
 
 
 def explained(view, coordinate):
@@ -908,7 +994,10 @@ def explained(view, coordinate):
 
 
 at = every.set_index(["view", "coordinate"])
-OFFSET, DETECTOR = ("clip-outliers, joint space", 59), ("clip-web, before the projection", 125)
+OFFSET, DETECTOR = (
+    ("clip-outliers, joint space", 59),
+    ("clip-web, before the projection", 125),
+)
 on_coordinates = {"scale": "miniature", "source": "02-miniature-coordinates"}
 for name, place, column, value, tol, text in (
     (
@@ -936,7 +1025,9 @@ for name, place, column, value, tol, text in (
         "Coordinate 125 of clip-web has no offset.",
     ),
 ):
-    book.record(name, at.loc[place, column], equals=value, tol=tol, text=text, **on_coordinates)
+    book.record(
+        name, at.loc[place, column], equals=value, tol=tol, text=text, **on_coordinates
+    )
 for name, place, value, text in (
     (
         "variance of coordinate 59 between scenes",
@@ -951,7 +1042,9 @@ for name, place, value, text in (
         "Nearly all of what varies in coordinate 125 depends on the scene.",
     ),
 ):
-    book.record(name, explained(*place), equals=value, tol=0.02, text=text, **on_coordinates)
+    book.record(
+        name, explained(*place), equals=value, tol=0.02, text=text, **on_coordinates
+    )
 of_view = every[every["view"] == DETECTOR[0]].groupby("kind")["share"].sum()
 book.record(
     "share of the kurtosis of clip-web before the projection in image-dependent coordinates",
@@ -962,15 +1055,22 @@ book.record(
     **on_coordinates,
 )
 scenes, (view, coordinate) = np.array(world.names("scene"))[scene_N.numpy()], OFFSET
-high, low = explorers.ends(explorers.standard_scores(by_view[view])[: len(sheet.words), [coordinate]], 8)
+high, low = explorers.ends(
+    explorers.standard_scores(by_view[view])[: len(sheet.words), [coordinate]], 8
+)
 book.record(
     "shown pictures at the ends of coordinate 59 of other scenes than city, or than sky and sea",
-    (scenes[high[0]] != "city").sum() + (~np.isin(scenes[low[0]], ["sky", "sea"])).sum(),
+    (scenes[high[0]] != "city").sum()
+    + (~np.isin(scenes[low[0]], ["sky", "sea"])).sum(),
     equals=0,
     text="Its eight highest pictures are of cities, its eight lowest of sky and sea.",
     **on_coordinates,
 )
-of_scene = pd.Series(explorers.standard_scores(by_view[DETECTOR[0]])[:, DETECTOR[1]]).groupby(scenes).mean()
+of_scene = (
+    pd.Series(explorers.standard_scores(by_view[DETECTOR[0]])[:, DETECTOR[1]])
+    .groupby(scenes)
+    .mean()
+)
 book.record(
     "mean standard score of coordinate 125 in rooms and sky, over that in other scenes",
     of_scene[["room", "sky"]].min() - of_scene.drop(["room", "sky"]).max(),
@@ -1013,7 +1113,16 @@ book.record(
 # %%
 from featurelens.paper import shown
 
-columns = ["model", "regime", "point", "width", "kurtosis", "rotated", "top_share", "outliers"]
+columns = [
+    "model",
+    "regime",
+    "point",
+    "width",
+    "kurtosis",
+    "rotated",
+    "top_share",
+    "outliers",
+]
 shown.show("02-paper-kurtosis", ("val",), columns, sort="kurtosis")
 
 # %% [markdown]

@@ -22,7 +22,17 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from featurelens import claims, heads, kernels, plots, privileged, prunability, pruning, results, zoo
+from featurelens import (
+    claims,
+    heads,
+    kernels,
+    plots,
+    privileged,
+    prunability,
+    pruning,
+    results,
+    zoo,
+)
 from featurelens.figures import directions as figures
 from featurelens.figures.slider import slider
 from featurelens.miniature import grown
@@ -63,9 +73,14 @@ def plain_importance(w_CD, h_ND):
 
 
 random = torch.Generator().manual_seed(0)
-w_CD, h_ND = torch.randn(100, 256, generator=random), torch.randn(1000, 256, generator=random)
+w_CD, h_ND = (
+    torch.randn(100, 256, generator=random),
+    torch.randn(1000, 256, generator=random),
+)
 i_K = kernels.importance(kernels.directions(w_CD), h_ND)
-torch.testing.assert_close(i_K.float(), plain_importance(w_CD, h_ND), rtol=1e-4, atol=1e-6)
+torch.testing.assert_close(
+    i_K.float(), plain_importance(w_CD, h_ND), rtol=1e-4, atol=1e-6
+)
 
 # %% [markdown]
 # Before any real data, an experiment on this random head. Add *the same vector* to all of its rows. Every
@@ -75,15 +90,29 @@ torch.testing.assert_close(i_K.float(), plain_importance(w_CD, h_ND), rtol=1e-4,
 offset_D = 3 * torch.randn(256, generator=random)
 offset_D *= 3 * w_CD.norm(dim=1).mean() / offset_D.norm()
 rows = []
-for name, head_CD in {"random head": w_CD, "the same plus one vector in each row": w_CD + offset_D}.items():
+for name, head_CD in {
+    "random head": w_CD,
+    "the same plus one vector in each row": w_CD + offset_D,
+}.items():
     own = kernels.directions(head_CD)
     found = kernels.concentration(kernels.importance(own, h_ND + offset_D / 10))
-    rows.append({"head": name, "largest share of importance": found.top_share, "effective": found.effective})
-changed = (heads.predict(h_ND, w_CD) != heads.predict(h_ND, w_CD + offset_D)).sum().item()
+    rows.append(
+        {
+            "head": name,
+            "largest share of importance": found.top_share,
+            "effective": found.effective,
+        }
+    )
+changed = (
+    (heads.predict(h_ND, w_CD) != heads.predict(h_ND, w_CD + offset_D)).sum().item()
+)
 pd.DataFrame(rows).round(3)
 
 # %% tags=["hide-input"]
-gauss = {"scale": "miniature", "source": "100 x 256 Gaussian head, 1,000 Gaussian features"}
+gauss = {
+    "scale": "miniature",
+    "source": "100 x 256 Gaussian head, 1,000 Gaussian features",
+}
 book.record(
     "decisions changed by a common offset",
     changed,
@@ -140,7 +169,9 @@ columns = {
     "cos_mean": "cos to mean row",
     "sameness": "sameness",
 }
-real[list(columns)].rename(columns=columns).set_index(["model", "weights", "classes"]).round(3)
+real[list(columns)].rename(columns=columns).set_index(
+    ["model", "weights", "classes"]
+).round(3)
 
 # %% [markdown]
 # *First* is the share of the largest singular value in the sum of all. The random head has Gaussian rows of
@@ -164,7 +195,9 @@ figures.spectra(spectra, SPECTRA)
 # %% tags=["hide-input"]
 head = real.set_index("name")
 from_heads = {"scale": "published", "source": "03-published-heads"}
-text_heads = head[~head.index.str.startswith("efficientnet") & ~head.index.str.startswith("convirt")]
+text_heads = head[
+    ~head.index.str.startswith("efficientnet") & ~head.index.str.startswith("convirt")
+]
 clip_heads = text_heads[text_heads["model"].str.contains("CLIP ViT")]
 book.record(
     "first singular value, ImageNet head of CLIP ViT-B/32",
@@ -190,8 +223,16 @@ book.record(
 )
 learned = head[head.index.str.startswith("efficientnet")]
 for name, value, bound in (
-    ("largest share of the first direction in a learned head", learned["top_share"].max(), 0.006),
-    ("largest mean row in a learned head, in row lengths", learned["mean_length"].max(), 0.01),
+    (
+        "largest share of the first direction in a learned head",
+        learned["top_share"].max(),
+        0.006,
+    ),
+    (
+        "largest mean row in a learned head, in row lengths",
+        learned["mean_length"].max(),
+        0.01,
+    ),
 ):
     book.record(
         name,
@@ -242,17 +283,45 @@ figures.overlap(overlap, 2 / 512, "133 and 312")
 # %% tags=["hide-input"]
 b32, eva, b16 = (
     head.loc[name]
-    for name in ("clip-b32/imagenet-photo", "eva-clip-b16/coco-panoptic", "clip-b16/coco-panoptic")
+    for name in (
+        "clip-b32/imagenet-photo",
+        "eva-clip-b16/coco-panoptic",
+        "clip-b16/coco-panoptic",
+    )
 )
 for name, value, expected in (
-    ("overlap of the first direction with 133 and 312", b32["overlap"], {"equals": 0.758, "tol": 0.002}),
-    ("overlap of the last direction with them", b32["largest_other_overlap"], {"at_least": 0.98}),
-    ("overlap of the first direction after a rotation", b32["rotated_overlap"], {"at_most": 0.02}),
-    ("share of the first direction, EVA-CLIP", eva["top_share"], {"equals": 0.143, "tol": 0.002}),
-    ("share of the first direction, CLIP, same classes", b16["top_share"], {"equals": 0.160, "tol": 0.002}),
+    (
+        "overlap of the first direction with 133 and 312",
+        b32["overlap"],
+        {"equals": 0.758, "tol": 0.002},
+    ),
+    (
+        "overlap of the last direction with them",
+        b32["largest_other_overlap"],
+        {"at_least": 0.98},
+    ),
+    (
+        "overlap of the first direction after a rotation",
+        b32["rotated_overlap"],
+        {"at_most": 0.02},
+    ),
+    (
+        "share of the first direction, EVA-CLIP",
+        eva["top_share"],
+        {"equals": 0.143, "tol": 0.002},
+    ),
+    (
+        "share of the first direction, CLIP, same classes",
+        b16["top_share"],
+        {"equals": 0.160, "tol": 0.002},
+    ),
 ):
     book.record(
-        name, value, text="Outlier coordinates and first directions of heads.", **expected, **from_heads
+        name,
+        value,
+        text="Outlier coordinates and first directions of heads.",
+        **expected,
+        **from_heads,
     )
 
 # %% [markdown]
@@ -406,7 +475,9 @@ SETS = {
 photos = pruning.long(results.bare(supervised)).replace({"image_set": SETS})
 photos["model"] = photos["model"].str.replace("efficientnet-lite", "EfficientNet-Lite")
 CURVE = ["model", "order", "image_set", "k", "accuracy"]
-trained = pairs[pairs["weights"] == "trained"].replace({"image_set": {"pairs": "500 pairs"}})
+trained = pairs[pairs["weights"] == "trained"].replace(
+    {"image_set": {"pairs": "500 pairs"}}
+)
 slider(
     trained[CURVE],
     "Retrieval by CLIP ViT-B/16 with k directions. Choose a task and an order, then move the slider.",
@@ -427,7 +498,10 @@ slider(
 # of edges and silhouettes have 160 images each, so one image is 0.6 points.
 
 # %% mystnb={"figure": {"name": "fig-pruning-real", "caption": "Accuracy against directions kept, for every k and every order: retrieval among 500 pairs by CLIP ViT-B/16, and EfficientNet-Lite0 on 1,000 photographs."}, "image": {"alt": "Three panels of rising curves. In each, the orders by importance, by singular value, centred and reduced rank rise steeply together and are flat from about a third or half of the directions on. Random and outlier-first orders rise slowly, and the reversed order stays near zero until most directions are kept."}}
-TO_TEXT, TO_IMAGE = "CLIP ViT-B/16: caption of an image", "CLIP ViT-B/16: image of a caption"
+TO_TEXT, TO_IMAGE = (
+    "CLIP ViT-B/16: caption of an image",
+    "CLIP ViT-B/16: image of a caption",
+)
 PANELS = {
     TO_TEXT: "CLIP: caption of an image",
     TO_IMAGE: "CLIP: image of a caption",
@@ -441,8 +515,12 @@ can_go = pruning.prunable(base[CURVE])
 SHORT = {TO_TEXT: "CLIP: captions", TO_IMAGE: "CLIP: images"}
 losses = {f"prunable {loss}": loss for loss in (1, 2, 5)}
 table = can_go.rename(columns=losses).replace({"model": SHORT})
-table = table.pivot(index="model", columns="order", values=list(losses.values())).stack(level=0)
-(100 * table[list(figures.ORDERS)]).round(0).astype(int).rename_axis(["", "points"]).rename_axis(columns=None)
+table = table.pivot(index="model", columns="order", values=list(losses.values())).stack(
+    level=0
+)
+(100 * table[list(figures.ORDERS)]).round(0).astype(int).rename_axis(
+    ["", "points"]
+).rename_axis(columns=None)
 
 # %% [markdown]
 # The table says which per cent of the directions can be removed before accuracy falls more than 1, 2 or 5
@@ -574,13 +652,18 @@ counts = results.table(
 Markdown(results.caption(counts))
 
 # %% mystnb={"figure": {"name": "fig-class-count", "caption": "Share of the directions that can go, against the number of classes of the head, for a loss of 2 and of 5 points. Dashed: the 80 % of the paper's first version."}, "image": {"alt": "Two panels of rising lines over 12 to 500 classes. For both CLIP retrieval and EfficientNet-Lite0 the share is near 0 to 17 per cent at 12 classes and rises steadily to between 46 and 76 per cent at 500 classes. CLIP's line is above EfficientNet's at 500 classes. Neither reaches 80 per cent."}}
-figures.by_class_count(counts, {"prunable 2": "loss of 2 points", "prunable 5": "loss of 5 points"})
+figures.by_class_count(
+    counts, {"prunable 2": "loss of 2 points", "prunable 5": "loss of 5 points"}
+)
 
 # %% tags=["hide-input"]
 by_count = counts.set_index(["task", "classes"])["prunable 2"].unstack()
 by_task = {"scale": "published", "source": "03-published-classes"}
 for classes, expected in ((12, {"at_most": 0.1}), (500, {"at_least": 0.4})):
-    for bound, value in (("smallest", by_count[classes].min()), ("largest", by_count[classes].max())):
+    for bound, value in (
+        ("smallest", by_count[classes].min()),
+        ("largest", by_count[classes].max()),
+    ):
         book.record(
             f"{bound} share that can go for 2 points with {classes} classes",
             value,
@@ -614,8 +697,16 @@ signature = results.table(
 Markdown(results.caption(signature))
 
 # %%
-columns = ["top_share", "centred_top_share", "random_top_share", "mean_length", "sameness"]
-results.bare(signature).groupby(["regime", "backbone"], sort=False)[columns].mean().round(2)
+columns = [
+    "top_share",
+    "centred_top_share",
+    "random_top_share",
+    "mean_length",
+    "sameness",
+]
+results.bare(signature).groupby(["regime", "backbone"], sort=False)[
+    columns
+].mean().round(2)
 
 # %% mystnb={"figure": {"name": "fig-miniature-importance", "caption": "Share of the most important direction in all importance, one mark a network: heads as they are, and minus their mean row. Dashed: twelve equal directions."}, "image": {"alt": "Two panels, one row per training regime. On the left, clip-web networks have 53 to 55 per cent, clip-captions 31 to 39, finetuned 20 to 28, random heads on untrained networks 20 to 28, supervised and supervised-web 14 to 19. On the right, for centred heads, all regimes lie between 17 and 34 per cent."}}
 figures.regimes(
@@ -638,7 +729,11 @@ for regime, bound in (("clip-web", 0.5), ("clip-captions", 0.3)):
         text="Zero-shot heads have a privileged direction, whatever they were trained on.",
         **mini,
     )
-for regime, bound in (("finetuned", 0.28), ("supervised", 0.2), ("supervised-web", 0.2)):
+for regime, bound in (
+    ("finetuned", 0.28),
+    ("supervised", 0.2),
+    ("supervised-web", 0.2),
+):
     book.record(
         f"largest share of importance, {regime}",
         share.max()[regime],
@@ -698,8 +793,12 @@ curves = results.table(
     source="the miniature's networks on base and its shifts",
 )
 tall = pruning.long(results.bare(curves))
-accuracy = results.bare(results.read("01-miniature-accuracy", "miniature")).set_index(["model", "image_set"])
-last = tall[(tall["k"] == 12) & (tall["order"] == "importance")].set_index(["model", "image_set"])["accuracy"]
+accuracy = results.bare(results.read("01-miniature-accuracy", "miniature")).set_index(
+    ["model", "image_set"]
+)
+last = tall[(tall["k"] == 12) & (tall["order"] == "importance")].set_index(
+    ["model", "image_set"]
+)["accuracy"]
 book.record(
     "largest difference between the last point and the accuracy of chapter 1",
     (last - accuracy["accuracy"].reindex(last.index)).abs().max(),
@@ -736,7 +835,12 @@ kept.groupby(["backbone", "regime", "order"], sort=False)["kept 1"].mean().unsta
 # Directions that must stay, of 12, to lose no more than one point on base: mean over seeds.
 
 # %% tags=["hide-input"]
-of_resnets = kept[kept["backbone"] == "resnet"].groupby(["regime", "order"])["kept 1"].mean().unstack()
+of_resnets = (
+    kept[kept["backbone"] == "resnet"]
+    .groupby(["regime", "order"])["kept 1"]
+    .mean()
+    .unstack()
+)
 on_curves = {"scale": "miniature", "source": "03-miniature-curves"}
 for regime, order, value in (
     ("clip-web", "importance", 8.0),
@@ -758,7 +862,11 @@ for regime, order, value in (
         text="Directions of 12 that must stay to lose at most one point on base; mean of three ResNets.",
         **on_curves,
     )
-alone = tall[(tall["order"] == "importance") & (tall["k"] == 1) & (tall["image_set"] == "base-val")]
+alone = tall[
+    (tall["order"] == "importance")
+    & (tall["k"] == 1)
+    & (tall["image_set"] == "base-val")
+]
 alone = alone[alone["regime"].isin(["clip-web", "clip-captions"])]
 book.record(
     "largest accuracy of the most important direction of a zero-shot head alone",
@@ -794,11 +902,17 @@ er = results.table(
     small.robustness_table,
     source="the miniature's networks and its baseline line",
 )
-floor = pd.read_csv(small.evaluate.baselines_path()).query("image_set == 'base-val'")["accuracy"].min()
+floor = (
+    pd.read_csv(small.evaluate.baselines_path())
+    .query("image_set == 'base-val'")["accuracy"]
+    .min()
+)
 on_base = tall[tall["image_set"] == "base-val"][["model", "order", "k", "accuracy"]]
 inside = results.bare(er).merge(on_base, on=["model", "order", "k"])
 inside = inside[(inside["accuracy"] >= floor) & (inside["order"] == "importance")]
-points = inside.melt(["model", "regime", "backbone", "k"], ["sketch", "rendition"], "panel", "er")
+points = inside.melt(
+    ["model", "regime", "backbone", "k"], ["sketch", "rendition"], "panel", "er"
+)
 
 # %% mystnb={"figure": {"name": "fig-miniature-er", "caption": "Effective robustness of the miniature's ResNets that keep the k most important directions: mean and range over seeds, where a baseline of that accuracy exists."}, "image": {"alt": "Two panels, sketches and renditions, of effective robustness in points against directions kept. On sketches clip-web rises to about 70 points by six directions and supervised-web by eight, and both stay; finetuned is near 30 and falls slightly; clip-captions and supervised fall from about 13 to below zero. On renditions all curves fall a little as more directions are kept, in the same order of regimes."}}
 figures.along_k(
@@ -810,7 +924,9 @@ figures.along_k(
 
 # %% tags=["hide-input"]
 web = (
-    inside[(inside["regime"] == "clip-web") & (inside["backbone"] == "resnet")].groupby("k")["sketch"].mean()
+    inside[(inside["regime"] == "clip-web") & (inside["backbone"] == "resnet")]
+    .groupby("k")["sketch"]
+    .mean()
 )
 on_er = {"scale": "miniature", "source": "03-miniature-robustness"}
 book.record(
@@ -868,13 +984,17 @@ with_outliers = results.table(
     lambda: small.signature_table([grown.NAME]),
     source="head and base features of clip-outliers-resnet-s0",
 )
-beside = pd.concat([with_outliers, signature[signature["model"] == grown.COMPANION]]).set_index("model")
+beside = pd.concat(
+    [with_outliers, signature[signature["model"] == grown.COMPANION]]
+).set_index("model")
 columns = ["top_share", "centred_top_share", "mean_length", "sameness"]
 results.bare(beside)[columns].round(3).T
 
 # %% tags=["hide-input"]
 head = zoo.load(f"miniature/{grown.NAME}").head
-captions_top = results.read("02-miniature-grown", "miniature").set_index(["model", "kind"])
+captions_top = results.read("02-miniature-grown", "miniature").set_index(
+    ["model", "kind"]
+)
 captions_top = captions_top.loc[(grown.NAME, "captions"), "top_coordinate"]
 first = kernels.directions(head.w_CD)
 on_outlier = kernels.overlap(first, [captions_top])[0].item()
@@ -926,14 +1046,31 @@ Markdown(
 # %%
 from featurelens.paper import shown
 
-columns = ["model", "regime", "point", "top_share", "effective", "centred_top_share", "sameness", "overlap"]
+columns = [
+    "model",
+    "regime",
+    "point",
+    "top_share",
+    "effective",
+    "centred_top_share",
+    "sameness",
+    "overlap",
+]
 shown.show("03-paper-directions", ("val",), columns, sort="top_share")
 
 # %% [markdown]
 # And how many directions can go, by image set and order: `prunable 1` loses one point of accuracy at most.
 
 # %%
-columns = ["model", "image_set", "order", "full", "directions", "prunable 1", "prunable 5"]
+columns = [
+    "model",
+    "image_set",
+    "order",
+    "full",
+    "directions",
+    "prunable 1",
+    "prunable 5",
+]
 shown.show("03-paper-prunable", shown.ALL, columns)
 
 # %% [markdown]
@@ -972,8 +1109,12 @@ h_ND, y_N, _ = found["base-val"]
 own = kernels.directions(net.w_CD)
 order_K = kernels.importance(own, h_ND).argsort(descending=True)
 moved_K = order_K.roll(-1)
-curves_RK1 = kernels.pruning_curves(h_ND, own, y_N, torch.stack([order_K, moved_K]))[:, 0]
-pd.DataFrame(100 * curves_RK1.numpy() / len(y_N), index=["importance", "first one last"]).round(1)
+curves_RK1 = kernels.pruning_curves(h_ND, own, y_N, torch.stack([order_K, moved_K]))[
+    :, 0
+]
+pd.DataFrame(
+    100 * curves_RK1.numpy() / len(y_N), index=["importance", "first one last"]
+).round(1)
 
 # %% [markdown]
 # The curve moves one step to the left: the first direction did nothing at the start and does nothing at the

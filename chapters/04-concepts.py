@@ -89,7 +89,10 @@ random = torch.Generator().manual_seed(0)
 scores_NK = torch.randn(200, 3, generator=random).round(decimals=1)  # many ties
 present_NT = torch.rand(200, 4, generator=random) < 0.3
 ap_KT = kernels.average_precision(scores_NK, present_NT)
-plain = [[plain_average_precision(scores_NK[:, k], present_NT[:, t]) for t in range(4)] for k in range(3)]
+plain = [
+    [plain_average_precision(scores_NK[:, k], present_NT[:, t]) for t in range(4)]
+    for k in range(3)
+]
 torch.testing.assert_close(ap_KT, torch.tensor(plain).double(), rtol=1e-5, atol=1e-6)
 
 # %% [markdown]
@@ -116,7 +119,10 @@ luck = pd.DataFrame(rows).set_index("images with the concept")
 luck
 
 # %% tags=["hide-input"]
-gauss = {"scale": "miniature", "source": "512 Gaussian directions, 40 draws, equal numbers of negatives"}
+gauss = {
+    "scale": "miniature",
+    "source": "512 Gaussian directions, 40 draws, equal numbers of negatives",
+}
 book.record(
     "luck with 10 images",
     luck.loc[10].item() / 100,
@@ -180,12 +186,18 @@ Markdown(results.caption(probed))
 
 # %% mystnb={"figure": {"name": "fig-probing", "caption": "Average precision of the best direction of EfficientNet-Lite0 for concepts of three image sets, with balanced negatives: best coordinate, best right singular vector of the head, best random direction, and the level of luck. Dashed: 0.9."}, "image": {"alt": "Three panels of marks per concept. Textures of DTD lie between 0.78 and 0.96 and about half pass 0.9; their colours lie between 0.6 and 0.8. In PACS, drawings that are sketches pass 0.9, other styles and all objects lie between 0.70 and 0.90. Cars and signs of CamVid pass 0.9. Best coordinates, best singular vectors and best random directions lie close together everywhere; luck lies between 0.55 and 0.77."}}
 SETS = {"DTD": "DTD", "PACS": "PACS", "CamVid": "CamVid"}
-figures.probed(probed[probed["model"] == "efficientnet-lite0"], SETS, concepts.THRESHOLD)
+figures.probed(
+    probed[probed["model"] == "efficientnet-lite0"], SETS, concepts.THRESHOLD
+)
 
 # %%
 found = probed.assign(encoded=probed["ap"] >= concepts.THRESHOLD)
-counts = found.groupby(["set", "category", "model", "kind"], sort=False)["encoded"].agg(["sum", "size"])
-counts["sum"].unstack().assign(of=counts["size"].unstack().iloc[:, 0]).rename_axis(columns=None)
+counts = found.groupby(["set", "category", "model", "kind"], sort=False)["encoded"].agg(
+    ["sum", "size"]
+)
+counts["sum"].unstack().assign(of=counts["size"].unstack().iloc[:, 0]).rename_axis(
+    columns=None
+)
 
 # %% [markdown]
 # Textures are detected well, which fits what is known of ImageNet networks {cite:p}`geirhos2019`; colours hardly
@@ -195,7 +207,9 @@ counts["sum"].unstack().assign(of=counts["size"].unstack().iloc[:, 0]).rename_ax
 
 # %% tags=["hide-input"]
 on_pictures = {"scale": "published", "source": "04-published-probing"}
-lite0 = probed[probed["model"] == "efficientnet-lite0"].pivot_table("ap", ["set", "category"], "kind")
+lite0 = probed[probed["model"] == "efficientnet-lite0"].pivot_table(
+    "ap", ["set", "category"], "kind"
+)
 for (name, category), low, high in (
     (("DTD", "texture"), 0.86, 0.92),
     (("DTD", "color"), 0.68, 0.74),
@@ -238,7 +252,11 @@ Markdown(results.caption(counted))
 
 # %% mystnb={"figure": {"name": "fig-concept-sweep", "caption": "Encoded concepts of the miniature's networks against the threshold, coordinates before the projection: mean and range over networks of a regime, for both choices of negatives."}, "image": {"alt": "Two panels of falling curves, one per training regime, over thresholds from 0.5 to 0.95. With balanced negatives all start at 50 concepts; at 0.9 trained networks have 15 to 19 and untrained ones 5. With all images as negatives trained networks fall from 35 to 40 at 0.5 to between 0 and 6 at 0.9. The trained regimes lie close together throughout."}}
 coordinates = counted[(counted["kind"] == "features") & (counted["point"] == "pre")]
-figures.sweep(coordinates, {"balanced": "as many negatives", "prevalence": "all negatives"}, "negatives")
+figures.sweep(
+    coordinates,
+    {"balanced": "as many negatives", "prevalence": "all negatives"},
+    "negatives",
+)
 
 # %% [markdown]
 # Two things before any comparison. The count runs from 50 to 0 with the threshold, and at 0.9 it is 15 to 19 or
@@ -247,12 +265,18 @@ figures.sweep(coordinates, {"balanced": "as many negatives", "prevalence": "all 
 # And random directions?
 
 # %% mystnb={"figure": {"name": "fig-concept-kinds", "caption": "Concepts encoded at 0.9 with balanced negatives, one mark a network: by coordinates, by right singular vectors of the head, and by as many random directions as there are coordinates."}, "image": {"alt": "Two panels, before the projection and in the joint space, one row per regime. For every trained regime coordinates and random directions both detect between 13 and 19 of 50 concepts; the twelve right singular vectors of the head detect 5 to 14. Untrained networks have 4 to 6 by coordinates and by random directions alike."}}
-at_threshold = counted[(counted["threshold"] == concepts.THRESHOLD) & (counted["negatives"] == "balanced")]
+at_threshold = counted[
+    (counted["threshold"] == concepts.THRESHOLD) & (counted["negatives"] == "balanced")
+]
 POINTS = {"pre": "before the projection", "joint": "joint space"}
 figures.kinds(at_threshold, POINTS, "point", total=int(counted["concepts"].max()))
 
 # %%
-by_kind = at_threshold[at_threshold["regime"] != "random-init"].groupby(["point", "kind"])["count"].mean()
+by_kind = (
+    at_threshold[at_threshold["regime"] != "random-init"]
+    .groupby(["point", "kind"])["count"]
+    .mean()
+)
 by_kind.unstack().round(1)
 
 # %% tags=["hide-input"]
@@ -260,7 +284,8 @@ mini = {"scale": "miniature", "source": "04-miniature-counts"}
 features_and_random = by_kind.unstack()
 book.record(
     "concepts that coordinates encode beyond random directions, before the projection",
-    features_and_random.loc["pre", "features"] - features_and_random.loc["pre", "random"],
+    features_and_random.loc["pre", "features"]
+    - features_and_random.loc["pre", "random"],
     at_most=2,
     text="Random directions detect nearly as many concepts as the coordinates do.",
     **mini,
@@ -272,7 +297,9 @@ book.record(
     text="With shuffled labels no coordinate reaches 0.9 for any concept.",
     **mini,
 )
-untrained = at_threshold[(at_threshold["regime"] == "random-init") & (at_threshold["kind"] == "features")]
+untrained = at_threshold[
+    (at_threshold["regime"] == "random-init") & (at_threshold["kind"] == "features")
+]
 book.record(
     "concepts encoded by untrained networks",
     untrained["count"].mean(),
@@ -300,14 +327,22 @@ book.record(
 # `supervised`. If it follows language, the networks with captions must be above those with labels.
 
 # %%
-pre = at_threshold[(at_threshold["point"] == "pre") & (at_threshold["kind"] == "features")]
+pre = at_threshold[
+    (at_threshold["point"] == "pre") & (at_threshold["kind"] == "features")
+]
 by_regime = pre.groupby(["backbone", "regime"])["count"].mean().unstack()
 square = pd.concat(
     {
         backbone: pd.DataFrame(
             {
-                "captions": [by_regime.loc[backbone, "clip-web"], by_regime.loc[backbone, "clip-captions"]],
-                "labels": [by_regime.loc[backbone, "supervised-web"], by_regime.loc[backbone, "supervised"]],
+                "captions": [
+                    by_regime.loc[backbone, "clip-web"],
+                    by_regime.loc[backbone, "clip-captions"],
+                ],
+                "labels": [
+                    by_regime.loc[backbone, "supervised-web"],
+                    by_regime.loc[backbone, "supervised"],
+                ],
             },
             index=["web images (robust)", "base images (fragile)"],
         )
@@ -318,8 +353,12 @@ square.round(1)
 
 # %%
 er = results.bare(results.read("03-miniature-robustness", "miniature"))
-whole = er[(er["order"] == "importance") & (er["k"] == er["k"].max())].set_index("model")
-compared = pre[pre["regime"] != "random-init"].join(whole[["sketch", "rendition"]], on="model")
+whole = er[(er["order"] == "importance") & (er["k"] == er["k"].max())].set_index(
+    "model"
+)
+compared = pre[pre["regime"] != "random-init"].join(
+    whole[["sketch", "rendition"]], on="model"
+)
 rho, p = stats.spearmanr(compared["count"], compared["sketch"])
 Markdown(
     f"Rank correlation of the count with effective robustness on sketches, over {len(compared)} trained "
@@ -383,9 +422,13 @@ best = results.table(
     small.best_table,
     source="features of the miniature's networks where their heads read, concepts from its masks",
 )
-tall = results.bare(best).melt(["concept", "category"], var_name="model", value_name="ap")
+tall = results.bare(best).melt(
+    ["concept", "category"], var_name="model", value_name="ap"
+)
 tall["regime"] = tall["model"].str.replace(r"-(resnet|vit)-s\d$", "", regex=True)
-by_category = tall.groupby(["regime", "model", "category"], sort=False)["ap"].mean().reset_index()
+by_category = (
+    tall.groupby(["regime", "model", "category"], sort=False)["ap"].mean().reset_index()
+)
 
 # %% mystnb={"figure": {"name": "fig-concept-categories", "caption": "Mean average precision of the best coordinate for the concepts of each category, one mark a network."}, "image": {"alt": "Six panels, one per category of concepts, with one row per regime. Scenes are detected best by networks with captions, at 0.91 to 0.94, and by untrained ones at 0.91, against 0.81 to 0.86 for labels and finetuning. Objects and parts are highest for supervised and finetuned networks. Colours are a little higher with captions, textures and materials nearly equal."}}
 ORDER = ["color", "texture", "material", "part", "object", "scene"]
@@ -419,15 +462,16 @@ for category, sign in (("scene", 1), ("color", 1), ("object", -1), ("part", -1))
 resnets = tall[tall["model"].str.contains("resnet") & (tall["regime"] != "random-init")]
 majority = resnets.groupby(["regime", "concept"])["ap"].median() >= concepts.THRESHOLD
 encoded = {
-    regime: set(majority[regime][majority[regime]].index) for regime in majority.index.unique("regime")
+    regime: set(majority[regime][majority[regime]].index)
+    for regime in majority.index.unique("regime")
 }
 overlaps.upset({"miniature": overlap.Overlap.of(encoded)}, plots.COLOURS)
 
 # %%
 everyone = set.intersection(*encoded.values())
-pd.Series({regime: ", ".join(sorted(found - everyone)) for regime, found in encoded.items()}).rename(
-    f"beyond the {len(everyone)} that all encode"
-).to_frame()
+pd.Series(
+    {regime: ", ".join(sorted(found - everyone)) for regime, found in encoded.items()}
+).rename(f"beyond the {len(everyone)} that all encode").to_frame()
 
 # %% [markdown]
 # :::{prf:observation} Networks keep what they were asked for
@@ -453,7 +497,9 @@ with_outliers = results.table(
     source="features of clip-outliers-resnet-s0 on base-val, concepts from its masks",
 )
 beside = pd.concat([with_outliers, counted[counted["regime"] == "clip-web"]])
-beside = beside[(beside["threshold"] == concepts.THRESHOLD) & (beside["negatives"] == "balanced")]
+beside = beside[
+    (beside["threshold"] == concepts.THRESHOLD) & (beside["negatives"] == "balanced")
+]
 beside = beside[beside["backbone"] == "resnet"]
 by_point = beside.pivot_table("count", ["point", "kind"], "model")
 by_point.round(1)
@@ -486,7 +532,9 @@ mixed = results.table(
     source="features of the miniature's networks where their heads read, concepts from its masks",
 )
 columns = ["detecting", "concepts", "most", "entropy"]
-mixed[mixed["kind"] == "features"].groupby(["regime", "backbone"], sort=False)[columns].mean().round(2)
+mixed[mixed["kind"] == "features"].groupby(["regime", "backbone"], sort=False)[
+    columns
+].mean().round(2)
 
 # %% tags=["hide-input"]
 of_features = mixed[(mixed["kind"] == "features") & (mixed["regime"] != "random-init")]
@@ -536,12 +584,17 @@ on_pairs = {"scale": "miniature", "source": "04-miniature-pairs"}
 for view, name in explorers_miniature.CONCEPT_VIEWS.items():
     book.record(
         f"largest difference between the browser and the table of best directions, {name}",
-        (searched[view].found.best_T - torch.tensor(best[name].to_numpy())).abs().max().item(),
+        (searched[view].found.best_T - torch.tensor(best[name].to_numpy()))
+        .abs()
+        .max()
+        .item(),
         at_most=1e-5,
         text="The browser shows the average precisions that this page counts.",
         **on_pairs,
     )
-by_direction = detected[detected["view"] != "random-init"].groupby(["view", "direction"])
+by_direction = detected[detected["view"] != "random-init"].groupby(
+    ["view", "direction"]
+)
 several = by_direction.agg({"concept": "size", "sense": "nunique"}).query("concept > 1")
 book.record(
     "directions of clip-web and supervised that detect several concepts",
@@ -560,7 +613,9 @@ book.record(
     **on_pairs,
 )
 objects = detected[detected["view"] != "random-init"].set_index(["view", "direction"])
-umbrella, cat = (objects.loc[objects["concept"] == name, "sense"] for name in ("umbrella", "cat"))
+umbrella, cat = (
+    objects.loc[objects["concept"] == name, "sense"] for name in ("umbrella", "cat")
+)
 book.record(
     "directions that detect umbrellas at one end and cats at the other",
     (umbrella * cat == -1).sum(),
@@ -569,7 +624,9 @@ book.record(
     text="Umbrellas and cats share an axis in three coordinates, at opposite ends.",
     **on_pairs,
 )
-snow_N, umbrella_N = (judged.present_NT[:, judged.names.index(name)] for name in ("snow", "umbrella"))
+snow_N, umbrella_N = (
+    judged.present_NT[:, judged.names.index(name)] for name in ("snow", "umbrella")
+)
 book.record(
     "umbrellas that stand in snow",
     (snow_N & umbrella_N).sum().item() / umbrella_N.sum().item(),
@@ -578,7 +635,9 @@ book.record(
     text="Sixty-two of a hundred umbrellas stand in snow.",
     **on_pairs,
 )
-pair = detected.query("view == 'clip-web' and direction == 55").set_index("concept")["ap"]
+pair = detected.query("view == 'clip-web' and direction == 55").set_index("concept")[
+    "ap"
+]
 for name, value in (("snow", 0.927), ("umbrella", 0.922)):
     book.record(
         f"average precision of direction 55 of clip-web for {name}",
@@ -636,38 +695,65 @@ for name, present_N in (("snow", snow_N), ("umbrellas", umbrella_N)):
 
 # %%
 WORD_HEADS = {"clip-b32/imagenet-photo": "ImageNet", "clip-b32/lvis": "LVIS"}
-SCORES = {"v_1": "first direction", "v_2": "second direction", "coordinate 133": "coordinate 133"}
+SCORES = {
+    "v_1": "first direction",
+    "v_2": "second direction",
+    "coordinate 133": "coordinate 133",
+}
 
 
 def far_out():
     """Words at both ends of three scores, for two heads."""
     tables = {head: words.loadings(head) for head in WORD_HEADS}
     return pd.concat(
-        [words.extremes(table, score).assign(head=head) for head, table in tables.items() for score in SCORES]
+        [
+            words.extremes(table, score).assign(head=head)
+            for head, table in tables.items()
+            for score in SCORES
+        ]
     )
 
 
 def related():
     """Rank correlations of the scores with facts known of the words."""
     return pd.concat(
-        [word_relations.relations(words.loadings(head)).assign(head=head) for head in WORD_HEADS]
+        [
+            word_relations.relations(words.loadings(head)).assign(head=head)
+            for head in WORD_HEADS
+        ]
     )
 
 
 ends = results.table(
-    "04-published-words", "published", far_out, source="ImageNet and LVIS heads of CLIP ViT-B/32"
+    "04-published-words",
+    "published",
+    far_out,
+    source="ImageNet and LVIS heads of CLIP ViT-B/32",
 )
 relations = results.table(
-    "04-published-word-relations", "published", related, source="the same, and captions of COCO"
+    "04-published-word-relations",
+    "published",
+    related,
+    source="the same, and captions of COCO",
 )
 Markdown(results.caption(relations))
 
 # %% mystnb={"figure": {"name": "fig-words", "caption": "Class names of ImageNet at both ends of the first two directions of the head of CLIP ViT-B/32, and of coordinate 133; in standard deviations over the 1,000 names."}, "image": {"alt": "Three columns of words with dots. Highest on the first direction and on coordinate 133: web site, rifle, racer, cup, mailbag, prison; lowest: names of dog breeds such as Sussex spaniel, Kerry blue terrier and Gordon setter. On the second direction furniture and machines are highest and dog breeds lowest."}}
 of_imagenet = ends[ends["head"] == "clip-b32/imagenet-photo"]
-word_figures.extremes({title: of_imagenet[of_imagenet["score"] == score] for score, title in SCORES.items()})
+word_figures.extremes(
+    {
+        title: of_imagenet[of_imagenet["score"] == score]
+        for score, title in SCORES.items()
+    }
+)
 
 # %% mystnb={"figure": {"name": "fig-word-relations", "caption": "Rank correlation of the words' scores with their length, number of words and of tokens, and with how often they occur in captions of COCO; with 95 % bootstrap intervals."}, "image": {"alt": "Three panels of correlations with intervals. On the first direction and on coordinate 133, longer names of more tokens score lower, down to minus 0.55, and names that are frequent in captions score higher, up to 0.47, in both heads. On the second direction the two heads disagree about captions."}}
-FACTS = {"letters": "letters", "words": "words", "tokens": "tokens", "captions": "in captions"}
+FACTS = {
+    "letters": "letters",
+    "words": "words",
+    "tokens": "tokens",
+    "captions": "in captions",
+}
 rank = relations[relations["measure"] == "spearman"]
 word_figures.relations(rank, WORD_HEADS, SCORES, FACTS)
 
@@ -713,7 +799,9 @@ for head, expected in (("clip-b32/imagenet-photo", 0.38), ("clip-b32/lvis", 0.25
 # pass through 5 hidden units, $\hat x = \mathrm{ReLU}(W^\top W x + b)$.
 
 # %%
-toys = results.table("04-miniature-toy", "miniature", toy.table, source="toy models of superposition")
+toys = results.table(
+    "04-miniature-toy", "miniature", toy.table, source="toy models of superposition"
+)
 
 # %% mystnb={"figure": {"name": "fig-toy", "caption": "Toy models of superposition, one mark a seed: inputs that are represented per hidden unit, and loss relative to the best model without superposition, against how often an input is absent."}, "image": {"alt": "Two panels against sparsity. Inputs per hidden unit rise from 1 when all inputs are present to nearly 4 when they are absent 99 per cent of the time. The loss relative to no superposition falls from 1 to 0.23."}}
 super_figures.toy(toys, toy.HIDDEN)
@@ -722,7 +810,9 @@ super_figures.toy(toys, toy.HIDDEN)
 products = results.table(
     "04-miniature-toy-products",
     "miniature",
-    lambda: pd.concat([toy.products(0.0).assign(sparsity=0.0), toy.products(0.9).assign(sparsity=0.9)]),
+    lambda: pd.concat(
+        [toy.products(0.0).assign(sparsity=0.0), toy.products(0.9).assign(sparsity=0.9)]
+    ),
     source="toy models of superposition",
 )
 super_figures.products(products)
@@ -730,7 +820,11 @@ super_figures.products(products)
 # %% tags=["hide-input"]
 by_sparsity = toys.groupby("sparsity")[["represented", "ratio"]].mean()
 on_toys = {"scale": "miniature", "source": "04-miniature-toy"}
-for sparsity, represented, ratio in ((0.0, 5.0, 1.0), (0.9, 12.4, 0.55), (0.99, 18.6, 0.23)):
+for sparsity, represented, ratio in (
+    (0.0, 5.0, 1.0),
+    (0.9, 12.4, 0.55),
+    (0.99, 18.6, 0.23),
+):
     book.record(
         f"inputs represented by 5 units, absent with probability {sparsity:g}",
         by_sparsity.loc[sparsity, "represented"],
@@ -767,16 +861,33 @@ packed = results.table(
 Markdown(results.caption(packed))
 
 # %% mystnb={"figure": {"name": "fig-interference", "caption": "Mean interference between the directions of 50 concepts, one mark a network: over all pairs, and over pairs whose labels are unrelated. Crosses: the same features with shuffled labels. Bars: random directions."}, "image": {"alt": "Two panels, one row per regime. Over all pairs trained networks lie between 0.25 and 0.33, near the level of shuffled labels, and untrained ones at 0.6. Over unrelated pairs networks with captions lie at 0.12 to 0.14, close to random directions at 0.10; supervised ones reach 0.26."}}
-super_figures.interference(packed, {"mean": "all pairs", "unrelated": "unrelated pairs"})
+super_figures.interference(
+    packed, {"mean": "all pairs", "unrelated": "unrelated pairs"}
+)
 
 # %%
-columns = ["width", "mean", "unrelated", "shuffled", "random", "effective_rank", "own_dimension"]
+columns = [
+    "width",
+    "mean",
+    "unrelated",
+    "shuffled",
+    "random",
+    "effective_rank",
+    "own_dimension",
+]
 packed.groupby(["backbone", "regime"], sort=False)[columns].mean().round(2)
 
 # %% tags=["hide-input"]
-tight = packed[packed["backbone"] == "resnet"].groupby("regime")[["mean", "effective_rank"]].mean()
+tight = (
+    packed[packed["backbone"] == "resnet"]
+    .groupby("regime")[["mean", "effective_rank"]]
+    .mean()
+)
 on_packed = {"scale": "miniature", "source": "04-miniature-superposition"}
-for robust, fragile in (("clip-web", "clip-captions"), ("supervised-web", "supervised")):
+for robust, fragile in (
+    ("clip-web", "clip-captions"),
+    ("supervised-web", "supervised"),
+):
     book.record(
         f"interference, {robust} over {fragile}",
         tight.loc[robust, "mean"] - tight.loc[fragile, "mean"],
@@ -902,7 +1013,10 @@ kernels.average_precision(scores_NK, present_NT).flatten()
 h_ND, _ = small.searched("clip-web-resnet-s0")["joint"]
 judged = concepts.labels(small.concept_set(), "balanced")
 many_DK = candidates.random_directions(h_ND.shape[1], 1024, seed=5)
-{k: len(concepts.detect(h_ND, many_DK[:, :k], judged).encoded()) for k in (16, 64, 256, 1024)}
+{
+    k: len(concepts.detect(h_ND, many_DK[:, :k], judged).encoded())
+    for k in (16, 64, 256, 1024)
+}
 
 # %% [markdown]
 # It keeps growing. A network of twice the width brings twice the directions to the search and would encode

@@ -24,7 +24,17 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy import stats
 
-from featurelens import association, claims, controls, effects, gap, heads, plots, results, robustness
+from featurelens import (
+    association,
+    claims,
+    controls,
+    effects,
+    gap,
+    heads,
+    plots,
+    results,
+    robustness,
+)
 from featurelens.figures import controls as figures
 from featurelens.figures import sweep as sweep_figures
 from featurelens.miniature import controls as small
@@ -59,7 +69,10 @@ book = claims.Claims("05-controls")
 
 # %%
 towers = results.table(
-    "05-published-towers", "published", controls.towers, source="published accuracies of chapter 1"
+    "05-published-towers",
+    "published",
+    controls.towers,
+    source="published accuracies of chapter 1",
 )
 Markdown(results.caption(towers))
 
@@ -118,7 +131,9 @@ real = results.table(
 Markdown(results.caption(real))
 
 # %%
-shown = real.assign(features=real["described"] + ", " + real["side"]).set_index(["label", "features"])
+shown = real.assign(features=real["described"] + ", " + real["side"]).set_index(
+    ["label", "features"]
+)
 columns = {
     "er": "effective robustness",
     "kurtosis": "kurtosis",
@@ -126,7 +141,9 @@ columns = {
     "rotated": "kurtosis, rotated",
     "prunable": "prunable for 2 points",
 }
-shown[list(columns)].rename(columns=columns).astype(float).round(2).astype(object).fillna("")
+shown[list(columns)].rename(columns=columns).astype(float).round(2).astype(
+    object
+).fillna("")
 
 # %% mystnb={"figure": {"name": "fig-kurtosis-robustness", "caption": "Activation kurtosis of real features against the effective robustness of their encoders. Full marks are features of images, hollow ones of texts."}, "image": {"alt": "Scatter plot with a logarithmic kurtosis axis. OpenAI's CLIP features lie at 60 to 190 and 27 to 42 points. Text features of two EVA-CLIP encoders lie at 3, the Gaussian value, and 34 to 41 points. EfficientNets lie at 14 to 19 and near zero points."}}
 figures.kurtosis_against_robustness(real)
@@ -134,7 +151,8 @@ figures.kurtosis_against_robustness(real)
 # %% tags=["hide-input"]
 by_model = real.groupby("label")[["er", "kurtosis", "outlier_share"]].mean()
 rank = {
-    name: stats.spearmanr(by_model["er"], by_model[name]).statistic for name in ("kurtosis", "outlier_share")
+    name: stats.spearmanr(by_model["er"], by_model[name]).statistic
+    for name in ("kurtosis", "outlier_share")
 }
 eva = real[real["family"] == "EVA-CLIP"]
 efficient = real[real["family"] == "EfficientNet"]
@@ -213,7 +231,13 @@ counted = results.table(
     controls.paper_counts,
     source="the paper's counts (venn_v1.csv) and published accuracies of chapter 1",
 )
-quoted = results.bare(counted).set_index(["backbone", "kind"]).astype(float).round(1).astype(object)
+quoted = (
+    results.bare(counted)
+    .set_index(["backbone", "kind"])
+    .astype(float)
+    .round(1)
+    .astype(object)
+)
 quoted.rename(
     columns={
         "concepts": "concepts (theirs)",
@@ -223,10 +247,15 @@ quoted.rename(
 ).fillna("")
 
 # %% tags=["hide-input"]
-vits = counted[counted["backbone"].str.startswith("ViT")].set_index(["backbone", "kind"])
+vits = counted[counted["backbone"].str.startswith("ViT")].set_index(
+    ["backbone", "kind"]
+)
 on_counts = {"scale": "published", "source": "05-published-concepts"}
 for backbone in ("ViT-B-16", "ViT-B-32"):
-    tuned, labels = vits.loc[backbone, :].loc["finetuned"], vits.loc[backbone, :].loc["supervised"]
+    tuned, labels = (
+        vits.loc[backbone, :].loc["finetuned"],
+        vits.loc[backbone, :].loc["supervised"],
+    )
     book.record(
         f"ER of finetuned minus supervised {backbone}",
         tuned["er"] - labels["er"],
@@ -276,9 +305,9 @@ Markdown(results.caption(signatures))
 
 # %%
 NAMES = {"er": "effective robustness", **small.SIGNATURES}
-by_regime = results.bare(signatures)[signatures["backbone"] == "resnet"].groupby("regime", sort=False)[
-    list(NAMES)
-]
+by_regime = results.bare(signatures)[signatures["backbone"] == "resnet"].groupby(
+    "regime", sort=False
+)[list(NAMES)]
 low, mean, high = by_regime.min().T, by_regime.mean().T, by_regime.max().T
 low, mean, high = (frame.map("{:.3g}".format) for frame in (low, mean, high))
 summary = mean + " (" + low + " to " + high + ")"
@@ -304,12 +333,20 @@ figures.signatures(signatures, PANELS)
 # %%
 correlations = pd.DataFrame(
     {
-        name: association.rank_correlation(signatures, column, "er", "regime", ["backbone", "seed"])
+        name: association.rank_correlation(
+            signatures, column, "er", "regime", ["backbone", "seed"]
+        )
         for column, name in small.SIGNATURES.items()
     }
 ).T
 shown = correlations[["rho", "low", "high", "rho_groups", "p"]].round(2)
-shown.columns = ["all networks", "lowest of a seed", "highest of a seed", "five regimes", "p, exact"]
+shown.columns = [
+    "all networks",
+    "lowest of a seed",
+    "highest of a seed",
+    "five regimes",
+    "p, exact",
+]
 shown.rename_axis("rank correlation with effective robustness")
 
 # %% tags=["hide-input"]
@@ -419,11 +456,23 @@ FACTORS = {
     "decay": (True, "weight decay: none, or 0.001 a step"),
 }
 swept = results.table(
-    "05-miniature-sweep", "miniature", sweep.results, source="training runs of the sweep (sweep.csv)"
+    "05-miniature-sweep",
+    "miniature",
+    sweep.results,
+    source="training runs of the sweep (sweep.csv)",
 )
 ends = results.bare(swept).sort_values("step").groupby("name", sort=False).tail(1)
 screen = ends[ends["part"] == "screen"].assign(decay=lambda t: t["weight_decay"] > 0)
-settings = ["backbone", "data", "optimizer", "batch", "logit_scale", "final_norm", "images_seen", "decay"]
+settings = [
+    "backbone",
+    "data",
+    "optimizer",
+    "batch",
+    "logit_scale",
+    "final_norm",
+    "images_seen",
+    "decay",
+]
 screen.sort_values("name").set_index("name")[settings].iloc[::8].T
 
 # %% [markdown]
@@ -508,7 +557,9 @@ Markdown(
 # What two factors do together is seen in the means themselves.
 
 # %%
-screen.pivot_table(["kurtosis_joint", "kurtosis_text"], "optimizer", "logit_scale").round(2)
+screen.pivot_table(
+    ["kurtosis_joint", "kurtosis_text"], "optimizer", "logit_scale"
+).round(2)
 
 # %% [markdown]
 # AdamW with a fixed scale of 100 stands out; with either of them alone the mean kurtosis stays near 3.
@@ -566,7 +617,11 @@ statements = [
     ("kurtosis of captions with SGD", captions["one-sgd-s0"], {"at_most": 3.5}),
     ("kurtosis of images with LAMB", images["one-lamb-s0"], {"at_most": 3}),
     ("kurtosis of captions with LAMB", captions["one-lamb-s0"], {"at_least": 5}),
-    ("smallest rise of kurtosis as the learning rate doubles", np.diff(rates).min(), {"at_least": 0.2}),
+    (
+        "smallest rise of kurtosis as the learning rate doubles",
+        np.diff(rates).min(),
+        {"at_least": 0.2},
+    ),
     (
         "gap with SGD minus the mean gap at the centre",
         end_of.loc["one-sgd-s0", "gap"] - centre["gap"].mean(),
@@ -579,7 +634,13 @@ statements = [
     ),
 ]
 for name, value, bounds in statements:
-    book.record(name, value, text="The sweep around the setting that grows outliers.", **bounds, **from_sweep)
+    book.record(
+        name,
+        value,
+        text="The sweep around the setting that grows outliers.",
+        **bounds,
+        **from_sweep,
+    )
 Markdown(
     f"At the centre the kurtosis of images is {centre['kurtosis_joint'].min():.1f} to "
     f"{centre['kurtosis_joint'].max():.1f}. With a learned logit scale it is "
@@ -608,7 +669,12 @@ Markdown(
 # base captions, with two seeds.
 
 # %%
-PAIRS = {"screen-03-s0": "web", "screen-03-s1": "web", "pair-base-s0": "base", "pair-base-s1": "base"}
+PAIRS = {
+    "screen-03-s0": "web",
+    "screen-03-s1": "web",
+    "pair-base-s0": "base",
+    "pair-base-s1": "base",
+}
 paired = ends.set_index("name").loc[list(PAIRS)]
 MEASURED = {
     "kurtosis_joint": "kurtosis, images",
@@ -626,17 +692,33 @@ pairs[list(MEASURED)].rename(columns=MEASURED).round(2)
 on_web, on_base = paired.iloc[:2], paired.iloc[2:]
 bases = end_of.filter(like="one-data-base", axis=0)
 for name, value, bounds in (
-    ("lowest kurtosis of images of the pair on web", on_web["kurtosis_joint"].min(), {"at_least": 4.5}),
-    ("highest kurtosis of images of the pair on base", on_base["kurtosis_joint"].max(), {"at_most": 4}),
+    (
+        "lowest kurtosis of images of the pair on web",
+        on_web["kurtosis_joint"].min(),
+        {"at_least": 4.5},
+    ),
+    (
+        "highest kurtosis of images of the pair on base",
+        on_base["kurtosis_joint"].max(),
+        {"at_most": 4},
+    ),
     (
         "highest kurtosis of images at the centre on base, of three seeds",
         bases["kurtosis_joint"].max(),
         {"at_most": 4},
     ),
-    ("highest gap at the centre on base, of three seeds", bases["gap"].max(), {"at_most": 0.6}),
+    (
+        "highest gap at the centre on base, of three seeds",
+        bases["gap"].max(),
+        {"at_most": 0.6},
+    ),
 ):
     book.record(
-        name, value, text="The same training on base captions grows no outliers.", **bounds, **from_sweep
+        name,
+        value,
+        text="The same training on base captions grows no outliers.",
+        **bounds,
+        **from_sweep,
     )
 high_kurtosis = ends[ends["kurtosis_joint"] > 4]
 exceptions = high_kurtosis[high_kurtosis["data"] != "web"]
@@ -798,7 +880,9 @@ Markdown(
 judged = ends[ends["accuracy_base-val"].between(0.5, 1)]
 line = small_heads.baseline_fits()["sketch"]
 pairs = zip(judged["accuracy_base-val"], judged["accuracy_sketch"], strict=True)
-judged = judged.assign(er=[robustness.effective_robustness(*pair, line) for pair in pairs])
+judged = judged.assign(
+    er=[robustness.effective_robustness(*pair, line) for pair in pairs]
+)
 by_data = pd.DataFrame(
     {
         data: {
@@ -958,7 +1042,16 @@ Markdown(
 # %%
 from featurelens.paper import shown
 
-columns = ["model", "regime", "er", "shifts", "kurtosis", "outlier_share", "importance", "prunable"]
+columns = [
+    "model",
+    "regime",
+    "er",
+    "shifts",
+    "kurtosis",
+    "outlier_share",
+    "importance",
+    "prunable",
+]
 shown.show("05-paper-signatures", shown.ALL, columns, sort="er")
 
 # %% [markdown]
@@ -1002,7 +1095,9 @@ shown.show("05-paper-signatures", shown.ALL, columns, sort="er")
 # gets below 0.05, at $2 / 120$.
 
 # %% tags=["solution"]
-ranks = pd.DataFrame({"regime": list("abcde"), "seed": 0, "er": [1, 2, 3, 4, 5], "sign": [2, 1, 3, 4, 5]})
+ranks = pd.DataFrame(
+    {"regime": list("abcde"), "seed": 0, "er": [1, 2, 3, 4, 5], "sign": [2, 1, 3, 4, 5]}
+)
 association.rank_correlation(ranks, "sign", "er", "regime", ["seed"])
 
 # %% [markdown]
@@ -1052,8 +1147,12 @@ effects.main_effects(lost, high, "lost").set_index("factor").round(3)
 # %% tags=["solution"]
 beyond = wiseft.between("finetuned-resnet-s0", 1.25)
 {
-    name: heads.accuracy(evaluate.encode(beyond, data)["joint"], beyond.classifier.weight, data.y_N)
-    for name, data in ((name, sets.load(name, limit=1000)) for name in ("base-val", "sketch"))
+    name: heads.accuracy(
+        evaluate.encode(beyond, data)["joint"], beyond.classifier.weight, data.y_N
+    )
+    for name, data in (
+        (name, sets.load(name, limit=1000)) for name in ("base-val", "sketch")
+    )
 }
 
 # %% [markdown]

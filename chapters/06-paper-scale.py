@@ -56,7 +56,10 @@ scratch = Path(tempfile.mkdtemp())
 # a network is loaded, and sorts the third by number.
 
 # %%
-encoder, images = zoo.load("miniature/clip-web-resnet-s0"), imagesets.load("miniature/base-val")
+encoder, images = (
+    zoo.load("miniature/clip-web-resnet-s0"),
+    imagesets.load("miniature/base-val"),
+)
 store = FeatureStore(scratch / "store", shard_rows=1000)
 part = store.part(encoder, images, "joint")
 pd.Series(part.identity).str.slice(0, 60).to_frame("value")
@@ -72,7 +75,8 @@ pd.Series(part.identity).str.slice(0, 60).to_frame("value")
 extract(encoder, images, store)
 before = {path.name: storage.sha256(path) for path in sorted(part.folder.iterdir())}
 
-for lost in ("manifest.json", "shard-00002.safetensors"):  # as if the machine had gone before these two
+# As if the machine had gone before these two.
+for lost in ("manifest.json", "shard-00002.safetensors"):
     (part.folder / lost).unlink()
 missing = store.missing(encoder, images)
 extract(encoder, images, store)
@@ -163,7 +167,11 @@ book.record(
 # %%
 pd.DataFrame(
     [
-        {"image set": name, "rows of the head": len(part.rows_R), "labels": len(part.classes)}
+        {
+            "image set": name,
+            "rows of the head": len(part.rows_R),
+            "labels": len(part.classes),
+        }
         for name in subsets.NAMES
         for part in [subsets.of(name)]
     ]
@@ -185,7 +193,9 @@ table = costs.hours(backbones, counted)
 figures.hours(table, len(backbones))
 
 # %%
-table.assign(kind=table["kind"].map({"published": "published rates", "estimate": "estimate"})).round(2)
+table.assign(
+    kind=table["kind"].map({"published": "published rates", "estimate": "estimate"})
+).round(2)
 
 # %% [markdown]
 # These are estimates from other people's rates, in half precision. They leave out downloads, and the tables that are made
@@ -199,11 +209,19 @@ table.assign(kind=table["kind"].map({"published": "published rates", "estimate":
 # %%
 benchmarks = pd.read_csv(stamps.read(stamps.root() / "benchmarks" / "results.csv"))
 timed = benchmarks[benchmarks["benchmark"].str.startswith("extract")]
-timed[["benchmark", "size", "method", "cpu_s", "wall_s", "times_ours", "times_ours_best"]]
+timed[
+    ["benchmark", "size", "method", "cpu_s", "wall_s", "times_ours", "times_ours_best"]
+]
 
 # %% tags=["hide-input"]
-whole = timed[timed["benchmark"] == "extract"].set_index("method")["times_ours"].drop("featurelens")
-decoded = timed[timed["benchmark"] == "extract, decoded"].set_index("method")["times_ours"]["bare model"]
+whole = (
+    timed[timed["benchmark"] == "extract"]
+    .set_index("method")["times_ours"]
+    .drop("featurelens")
+)
+decoded = timed[timed["benchmark"] == "extract, decoded"].set_index("method")[
+    "times_ours"
+]["bare model"]
 book.record(
     "smallest ratio to a rival",
     whole.min(),
@@ -252,7 +270,9 @@ Markdown(
 # :::
 
 # %%
-zoo_table = pd.DataFrame(zoo.table().values())[["name", "loader", "model", "weights", "regime", "data"]]
+zoo_table = pd.DataFrame(zoo.table().values())[
+    ["name", "loader", "model", "weights", "regime", "data"]
+]
 zoo_table.head(24)
 
 # %% [markdown]
@@ -283,8 +303,13 @@ zoo_table.head(24)
 # %% tags=["solution"]
 other = zoo.load("miniature/clip-web-resnet-s0", compute=Compute(channels_last=True))
 x_NCHW = torch.stack([encoder.preprocess(images[i]) for i in range(8)])
-apart = (other.encode(x_NCHW)["joint"] - encoder.encode(x_NCHW)["joint"]).abs().max().item()
-dict(other.identity.items() - encoder.identity.items()), f"largest difference {apart:.0e}"
+apart = (
+    (other.encode(x_NCHW)["joint"] - encoder.encode(x_NCHW)["joint"]).abs().max().item()
+)
+(
+    dict(other.identity.items() - encoder.identity.items()),
+    f"largest difference {apart:.0e}",
+)
 
 # %% [markdown]
 # One entry is new. On this small network not a bit differs; larger ones differ in the sixth digit, since sums are made in
@@ -339,8 +364,13 @@ one = table.set_index("hardware")
 {
     "eight T4s": one.loc["T4", ["encode", "decode"]].max() / 8,
     "one H200": one.loc["H200", ["encode", "decode"]].max(),
-    "eight T4s, decoding for each": max(one.loc["T4", "encode"], 16 * one.loc["T4", "decode"]) / 8,
-    "one H200, decoding for each": max(one.loc["H200", "encode"], 16 * one.loc["H200", "decode"]),
+    "eight T4s, decoding for each": max(
+        one.loc["T4", "encode"], 16 * one.loc["T4", "decode"]
+    )
+    / 8,
+    "one H200, decoding for each": max(
+        one.loc["H200", "encode"], 16 * one.loc["H200", "decode"]
+    ),
 }
 
 # %% [markdown]

@@ -64,14 +64,28 @@ book = claims.Claims("07-a-model-of-your-own")
 # %%
 both = {name: grown.features(name) for name in (grown.COMPANION, grown.NAME)}
 scans = {
-    "clip-web, images": scan.features(both[grown.COMPANION]["images"], name=grown.COMPANION),
+    "clip-web, images": scan.features(
+        both[grown.COMPANION]["images"], name=grown.COMPANION
+    ),
     "clip-outliers, images": scan.features(both[grown.NAME]["images"], name=grown.NAME),
-    "clip-outliers, captions": scan.features(both[grown.NAME]["captions"], name=f"{grown.NAME}, captions"),
+    "clip-outliers, captions": scan.features(
+        both[grown.NAME]["captions"], name=f"{grown.NAME}, captions"
+    ),
 }
-FIELDS = ["kurtosis", "kurtosis_low", "kurtosis_high", "kurtosis_rotated", "outliers", "top_share"]
+FIELDS = [
+    "kurtosis",
+    "kurtosis_low",
+    "kurtosis_high",
+    "kurtosis_rotated",
+    "outliers",
+    "top_share",
+]
 FIELDS += ["leaders", "leader_share"]
 table = pd.DataFrame(
-    {name: {field: report.values[field] for field in FIELDS} for name, report in scans.items()}
+    {
+        name: {field: report.values[field] for field in FIELDS}
+        for name, report in scans.items()
+    }
 )
 table = table.astype(object)
 table.loc["pattern"] = {name: report.measured.pattern for name, report in scans.items()}
@@ -83,12 +97,21 @@ shown = {
     "clip-outliers, images": both[grown.NAME]["images"],
     "clip-outliers, captions": both[grown.NAME]["captions"],
 }
-named = {name: [each.index for each in report.measured.coordinates] for name, report in scans.items()}
-shown["clip-web, captions"], named["clip-web, captions"] = both[grown.COMPANION]["captions"], []
+named = {
+    name: [each.index for each in report.measured.coordinates]
+    for name, report in scans.items()
+}
+shown["clip-web, captions"], named["clip-web, captions"] = (
+    both[grown.COMPANION]["captions"],
+    [],
+)
 figures.profiles(outliers.profile(shown), {name: name for name in shown}, named)
 
 # %% tags=["hide-input"]
-small = {"scale": "miniature", "source": "scans of clip-web and clip-outliers on base-val"}
+small = {
+    "scale": "miniature",
+    "source": "scans of clip-web and clip-outliers on base-val",
+}
 for name, kurtosis, count, share in (
     ("clip-web, images", 2.75, 0, 0.085),
     ("clip-outliers, images", 5.12, 0, 0.418),
@@ -96,11 +119,27 @@ for name, kurtosis, count, share in (
 ):
     values = scans[name].values
     text = f"Mean kurtosis of {name}."
-    book.record(f"kurtosis {name}", values["kurtosis"], equals=kurtosis, tol=0.02, text=text, **small)
+    book.record(
+        f"kurtosis {name}",
+        values["kurtosis"],
+        equals=kurtosis,
+        tol=0.02,
+        text=text,
+        **small,
+    )
     text = f"Outlier coordinates of {name}."
-    book.record(f"outliers {name}", values["outliers"], equals=count, text=text, **small)
+    book.record(
+        f"outliers {name}", values["outliers"], equals=count, text=text, **small
+    )
     text = f"Share of the top coordinate in the kurtosis of {name}."
-    book.record(f"top share {name}", values["top_share"], equals=share, tol=0.005, text=text, **small)
+    book.record(
+        f"top share {name}",
+        values["top_share"],
+        equals=share,
+        tol=0.005,
+        text=text,
+        **small,
+    )
 leading = scans["clip-outliers, images"].values
 book.record(
     "images that one coordinate of clip-outliers leads",
@@ -169,7 +208,9 @@ mine
 
 # %%
 records = [
-    each for each in scan_evidence.records(scan_references.table()) if each.world != "real, images only"
+    each
+    for each in scan_evidence.records(scan_references.table())
+    if each.world != "real, images only"
 ]
 pd.DataFrame(
     [
@@ -178,7 +219,8 @@ pd.DataFrame(
             "references": each.world,
             "right": f"{each.right} of {len(each.outcomes)}",
             "interval": f"{each.low:.0%} to {each.high:.0%}",
-            "wrong for": ", ".join(o.family for o in each.outcomes if not o.right) or "none",
+            "wrong for": ", ".join(o.family for o in each.outcomes if not o.right)
+            or "none",
         }
         for each in records
     ]
@@ -191,11 +233,23 @@ for name, value, expected in (
     ("families of real models", len(main.outcomes), 3),
     ("families the sign is right about", main.right, 2),
 ):
-    text = "The sign of an outlier coordinate is right about two of three real families."
+    text = (
+        "The sign of an outlier coordinate is right about two of three real families."
+    )
     book.record(name, value, equals=expected, text=text, **references)
-for name, value, expected in (("lower end", main.low, 0.09), ("upper end", main.high, 0.99)):
+for name, value, expected in (
+    ("lower end", main.low, 0.09),
+    ("upper end", main.high, 0.99),
+):
     text = "The 95 % interval of how often the sign would be right goes from 9 to 99 %."
-    book.record(f"{name} of the sign's interval", value, equals=expected, tol=0.005, text=text, **references)
+    book.record(
+        f"{name} of the sign's interval",
+        value,
+        equals=expected,
+        tol=0.005,
+        text=text,
+        **references,
+    )
 book.record(
     "rules whose interval lies above one half",
     sum(each.low > 0.5 for each in records),
@@ -229,14 +283,22 @@ Markdown(
 # %%
 parts = {
     "published": (samplesize.published, "random samples of published features"),
-    "supervised": (samplesize.supervised, "random samples of EfficientNet-Lite0's features of photographs"),
+    "supervised": (
+        samplesize.supervised,
+        "random samples of EfficientNet-Lite0's features of photographs",
+    ),
 }
 
 
 def of_both(what, study):
     """One table of each part, as stored or computed."""
     return [
-        results.table(f"07-{part}-{what}", "published", lambda load=load: study(load()), source=source)
+        results.table(
+            f"07-{part}-{what}",
+            "published",
+            lambda load=load: study(load()),
+            source=source,
+        )
         for part, (load, source) in parts.items()
     ]
 
@@ -276,14 +338,20 @@ size_figures.sizes(real, LABELS)
 # within 10 %.
 
 # %%
-enough = pd.concat([results.bare(table) for table in of_both("enough", samplesize.enough)])
+enough = pd.concat(
+    [results.bare(table) for table in of_both("enough", samplesize.enough)]
+)
 small_enough = results.table(
     "07-miniature-enough",
     "miniature",
     lambda: samplesize.enough(samplesize.miniature()),
     source="random samples of the miniature's features on base-val",
 )
-titles = {"deviation": "deviation over images", "share": "top share", "needed": "images for ±10 %"}
+titles = {
+    "deviation": "deviation over images",
+    "share": "top share",
+    "needed": "images for ±10 %",
+}
 titles |= {"within": "samples within 10 %"}
 table = pd.concat([enough, results.bare(small_enough)]).drop(columns="present")
 table["name"] = table["name"].map(lambda name: LABELS.get(name, name))
@@ -300,7 +368,12 @@ for name, count in (
 ):
     text = f"{LABELS[name]}: {count} images give the mean kurtosis to within 10 % in about 95 % of samples."
     book.record(
-        f"images for 10 %, {name}", by_name.loc[name, "needed"], equals=count, tol=1, text=text, **on_enough
+        f"images for 10 %, {name}",
+        by_name.loc[name, "needed"],
+        equals=count,
+        tol=1,
+        text=text,
+        **on_enough,
     )
 book.record(
     "fewest samples within 10 %",
@@ -311,9 +384,19 @@ book.record(
 )
 on_small = {"scale": "miniature", "source": "07-miniature-enough"}
 tiny = small_enough.set_index("name")["needed"]
-for name, count in (("clip-web-resnet-s0 (pre)", 56), ("clip-outliers-resnet-s0 (pre)", 86)):
+for name, count in (
+    ("clip-web-resnet-s0 (pre)", 56),
+    ("clip-outliers-resnet-s0 (pre)", 86),
+):
     text = f"{name}: {count} images give the mean kurtosis to within 10 %."
-    book.record(f"images for 10 %, {name}", tiny[name], equals=count, tol=1, text=text, **on_small)
+    book.record(
+        f"images for 10 %, {name}",
+        tiny[name],
+        equals=count,
+        tol=1,
+        text=text,
+        **on_small,
+    )
 book.record(
     "most images for 10 % in the joint space or of a supervised network",
     tiny.drop(["clip-web-resnet-s0 (pre)", "clip-outliers-resnet-s0 (pre)"]).max(),
@@ -348,7 +431,14 @@ for end, value, tolerance in (("low", 2.9, 0.3), ("high", 10.9, 0.8)):
         text="With five images the top share of EfficientNet is three to eleven times too large.",
         **on_real,
     )
-off = sized.loc[trained].xs(5, level="n")[["share_low", "share_high"]].sub(1).abs().to_numpy().max()
+off = (
+    sized.loc[trained]
+    .xs(5, level="n")[["share_low", "share_high"]]
+    .sub(1)
+    .abs()
+    .to_numpy()
+    .max()
+)
 book.record(
     "largest error of the top share of CLIP from five images",
     off,
@@ -389,7 +479,10 @@ Markdown(results.caption(mini))
 size_figures.coverage(pd.concat([real, mini]))
 
 # %% tags=["hide-input"]
-for scale, frame, source in (("published", real, on_real), ("miniature", mini, on_small)):
+for scale, frame, source in (
+    ("published", real, on_real),
+    ("miniature", mini, on_small),
+):
     source = source | {"source": f"07-{scale}-sample-size"}
     book.record(
         "lowest coverage of Student's interval",
@@ -447,7 +540,10 @@ for count, low, high in ((5, 0.8, 0.88), (50, 0.99, 1.0)):
 # %%
 parts = {
     "published": (variety.published, "CLIP's text features"),
-    "supervised": (variety.supervised, "EfficientNet-Lite0 on photographs and the stimuli of Geirhos et al."),
+    "supervised": (
+        variety.supervised,
+        "EfficientNet-Lite0 on photographs and the stimuli of Geirhos et al.",
+    ),
 }
 measured = of_both("variety", variety.study)
 kinds = pd.concat([results.bare(table) for table in measured], ignore_index=True)
@@ -465,7 +561,10 @@ KINDS = {
     ("efficientnet-lite0", "drawing"): "EfficientNet: one kind of drawing",
     ("efficientnet-lite0", "texture"): "EfficientNet: one texture",
     ("efficientnet-lite0", "shape"): "EfficientNet: one shape",
-    ("efficientnet-lite0", "shape, three pictures"): "EfficientNet: one shape, 3 pictures",
+    (
+        "efficientnet-lite0",
+        "shape, three pictures",
+    ): "EfficientNet: one shape, 3 pictures",
     ("clip-web-resnet-s0 (pre)", "class"): "clip-web, pre: one class",
     ("clip-web-resnet-s0 (pre)", "style"): "clip-web, pre: one style",
     ("clip-outliers-resnet-s0 (joint)", "class"): "clip-outliers, joint: one class",
@@ -482,21 +581,81 @@ size_figures.variety(every_kind, KINDS)
 variety.judged(every_kind)
 
 # %% tags=["hide-input"]
-found, tiny = kinds.set_index(["kind", "group"]), small_kinds.set_index(["name", "group"])
+found, tiny = (
+    kinds.set_index(["kind", "group"]),
+    small_kinds.set_index(["name", "group"]),
+)
 on_kinds = {"scale": "published", "source": "07-published-variety"}
-dogs, elephant = found.loc[("subject", "names of dogs")], found.loc[("texture", "elephant")]
+dogs, elephant = (
+    found.loc[("subject", "names of dogs")],
+    found.loc[("texture", "elephant")],
+)
 edges = found.loc[("drawing", "geirhos_edges")]
 counted = variety.judged(kinds).loc["efficientnet-lite0"]
 for name, value, expected, tolerance, text in (
-    ("kurtosis of names of dogs", dogs["kurtosis"], 28.1, 0.1, "Names of 118 dogs have a kurtosis of 28."),
-    ("kurtosis of all names", dogs["pool_kurtosis"], 62.7, 0.1, "The 1,000 names have one of 63."),
-    ("images of an elephant's texture", elephant["images"], 80, 0, "There are 80 of them."),
-    ("kurtosis of an elephant's texture", elephant["kurtosis"], 31.6, 0.3, "Their kurtosis is 32."),
-    ("kurtosis of all textures", elephant["pool_kurtosis"], 16.3, 0.2, "That of all textures is 16."),
-    ("top share on edges", edges["share"], 0.176, 0.005, "On edge drawings the top share is 18 %."),
-    ("top share of as many photographs", edges["mixed_share"], 0.023, 0.003, "Of photographs: 2 %."),
-    ("textures with a higher top share", counted.loc["texture", "share above"], 11, 0, "Of 16."),
-    ("shapes with a higher top share", counted.loc["shape", "share above"], 0, 0, "Of 16."),
+    (
+        "kurtosis of names of dogs",
+        dogs["kurtosis"],
+        28.1,
+        0.1,
+        "Names of 118 dogs have a kurtosis of 28.",
+    ),
+    (
+        "kurtosis of all names",
+        dogs["pool_kurtosis"],
+        62.7,
+        0.1,
+        "The 1,000 names have one of 63.",
+    ),
+    (
+        "images of an elephant's texture",
+        elephant["images"],
+        80,
+        0,
+        "There are 80 of them.",
+    ),
+    (
+        "kurtosis of an elephant's texture",
+        elephant["kurtosis"],
+        31.6,
+        0.3,
+        "Their kurtosis is 32.",
+    ),
+    (
+        "kurtosis of all textures",
+        elephant["pool_kurtosis"],
+        16.3,
+        0.2,
+        "That of all textures is 16.",
+    ),
+    (
+        "top share on edges",
+        edges["share"],
+        0.176,
+        0.005,
+        "On edge drawings the top share is 18 %.",
+    ),
+    (
+        "top share of as many photographs",
+        edges["mixed_share"],
+        0.023,
+        0.003,
+        "Of photographs: 2 %.",
+    ),
+    (
+        "textures with a higher top share",
+        counted.loc["texture", "share above"],
+        11,
+        0,
+        "Of 16.",
+    ),
+    (
+        "shapes with a higher top share",
+        counted.loc["shape", "share above"],
+        0,
+        0,
+        "Of 16.",
+    ),
     (
         "shapes of three pictures with one",
         counted.loc["shape, three pictures", "share above"],
@@ -504,7 +663,13 @@ for name, value, expected, tolerance, text in (
         0,
         "Of 16.",
     ),
-    ("textures with other outliers", counted.loc["texture", "other outliers"], 1, 0, "The elephant's."),
+    (
+        "textures with other outliers",
+        counted.loc["texture", "other outliers"],
+        1,
+        0,
+        "The elephant's.",
+    ),
 ):
     book.record(name, value, equals=expected, tol=tolerance, text=text, **on_kinds)
 on_small_kinds = {"scale": "miniature", "source": "07-miniature-variety"}
@@ -512,17 +677,57 @@ embroidery = tiny.loc[("clip-web-resnet-s0 (pre)", "embroidery")]
 classes = small_kinds[small_kinds["kind"] == "class"]
 misses = int(variety.judged(classes)["interval misses"].sum())
 for name, value, expected, tolerance, text in (
-    ("images of embroidery", embroidery["images"], 850, 0, "850 pictures are embroidery."),
-    ("kurtosis of embroidery", embroidery["kurtosis"], 15.5, 0.1, "Their kurtosis is 15.5."),
-    ("top share of embroidery", embroidery["share"], 0.82, 0.01, "One coordinate has 82 % of it."),
+    (
+        "images of embroidery",
+        embroidery["images"],
+        850,
+        0,
+        "850 pictures are embroidery.",
+    ),
+    (
+        "kurtosis of embroidery",
+        embroidery["kurtosis"],
+        15.5,
+        0.1,
+        "Their kurtosis is 15.5.",
+    ),
+    (
+        "top share of embroidery",
+        embroidery["share"],
+        0.82,
+        0.01,
+        "One coordinate has 82 % of it.",
+    ),
     ("outlier of embroidery", int(embroidery["outliers"]), 13, 0, "It is number 13."),
-    ("top share of all renditions", embroidery["pool_share"], 0.264, 0.005, "Among all renditions: 26 %."),
-    ("classes in five sets of features", len(classes), 60, 0, "Twelve classes, five sets."),
-    ("classes whose interval misses", misses, 53, 1, "53 of 60 miss the value of all classes."),
+    (
+        "top share of all renditions",
+        embroidery["pool_share"],
+        0.264,
+        0.005,
+        "Among all renditions: 26 %.",
+    ),
+    (
+        "classes in five sets of features",
+        len(classes),
+        60,
+        0,
+        "Twelve classes, five sets.",
+    ),
+    (
+        "classes whose interval misses",
+        misses,
+        53,
+        1,
+        "53 of 60 miss the value of all classes.",
+    ),
 ):
-    book.record(name, value, equals=expected, tol=tolerance, text=text, **on_small_kinds)
+    book.record(
+        name, value, equals=expected, tol=tolerance, text=text, **on_small_kinds
+    )
 styles = next(case for case in variety.miniature() if case.kind == "style")
-_, _, none_named = samplesize.Population(styles.pool_ND).draw(100, 1000, np.random.default_rng(0))
+_, _, none_named = samplesize.Population(styles.pool_ND).draw(
+    100, 1000, np.random.default_rng(0)
+)
 book.record(
     "samples of as many renditions as there is embroidery that name no outlier coordinate",
     embroidery["mixed_same"],
@@ -637,8 +842,13 @@ Markdown(
 # %% tags=["solution"]
 deviation = by_name.loc["clip-b16/coco-captions", "deviation"]
 for within in (0.1, 0.05):
-    reach = ((n, stats.t.ppf(0.975, n - 1) * deviation / np.sqrt(n)) for n in range(2, 10_000))
-    print(f"within {within:.0%}: {next(n for n, each in reach if each <= within)} captions")
+    reach = (
+        (n, stats.t.ppf(0.975, n - 1) * deviation / np.sqrt(n))
+        for n in range(2, 10_000)
+    )
+    print(
+        f"within {within:.0%}: {next(n for n, each in reach if each <= within)} captions"
+    )
 
 # %% [markdown]
 # Four times as many, and a few less: with many images $t$ comes closer to 1.96. A common wrong answer is twice as many. It
@@ -663,7 +873,9 @@ for within in (0.1, 0.05):
 
 # %% tags=["solution"]
 for wrong in (0, 1):
-    first = next(n for n in range(2, 100) if scan_evidence.interval(n - wrong, n)[0] > 0.5)
+    first = next(
+        n for n in range(2, 100) if scan_evidence.interval(n - wrong, n)[0] > 0.5
+    )
     print(
         f"wrong about {wrong}: {first} families, interval from {scan_evidence.interval(first - wrong, first)[0]:.2f}"
     )
@@ -692,7 +904,9 @@ for wrong in (0, 1):
 
 # %% tags=["solution"]
 pictures = sets.load("rendition").pictures
-h_ND = extract.features(zoo.load("miniature/clip-web-resnet-s0"), imagesets.load("miniature/rendition")).h_ND
+h_ND = extract.features(
+    zoo.load("miniature/clip-web-resnet-s0"), imagesets.load("miniature/rendition")
+).h_ND
 z_N = ((h_ND[:, 13] - h_ND.mean(1)) / h_ND.std(1, correction=0)).numpy()
 styles = [world.names("style")[i] for i in pictures.style]
 present = pd.Series(z_N**4 >= 3 * h_ND.shape[1]).groupby(styles).mean()

@@ -151,7 +151,7 @@ class Penultimate:
 
     @torch.no_grad()
     def head(self, x_NCHW: torch.Tensor, h_ND: torch.Tensor) -> LinearHead | None:
-        """Its last layer, unless pictures with these features get other scores: a normalisation, two heads."""
+        """Its last layer, unless these pictures get other scores: a normalisation, or several heads."""
         head = LinearHead.of(self.module.get_classifier(), "pre")
         return head if head and head.explains(h_ND, self.module(x_NCHW)) else None
 

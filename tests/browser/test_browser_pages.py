@@ -89,6 +89,12 @@ def test_phone_has_no_sideways_scroll(opened):
     assert wide <= PHONE["width"]
 
 
+def test_code_is_seen_as_a_whole(opened):
+    opened.unfold()
+    wider = "pre => pre.filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)"
+    assert not opened.page.locator(".highlight pre").evaluate_all(wider)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_figures_and_code_are_legible(opened, scheme):
     opened.dress(scheme)
