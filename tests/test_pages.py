@@ -126,6 +126,10 @@ def test_life_of_a_page(page):
     assert pages.stale(page) == "" and pages.sync(page)
     assert notebook(page).cells[3].outputs and notebook(page).metadata.featurelens
 
+    edit(page, "print(", "print(  # another layout\n    ")
+    assert pages.stale(page) == "" and pages.sync(page)
+    assert notebook(page).cells[3].outputs and "another layout" in notebook(page).cells[3].source
+
     data = page.source.parents[1] / "data" / "a.csv"
     data.write_text("two")
     assert pages.stale(page) == "data changed: data/a.csv"

@@ -155,17 +155,17 @@ def _code_hash(page: Page) -> str:
 
 
 def _paired(page: Page) -> nbformat.NotebookNode:
-    """The chapter's cells with the stored outputs of those whose code is unchanged, and the stored stamp."""
+    """The chapter's cells, with outputs of those whose code does what it did, and the stored stamp."""
     stored = _stored(page)
     outputs: dict[str, list] = {}
     for cell in stored.cells:
-        if cell.cell_type == "code":
-            outputs.setdefault(cell.source, []).append(cell)
+        if cell.cell_type == "code" and cell.execution_count:
+            outputs.setdefault(stamps.canonical(cell.source), []).append(cell)
     notebook = nbformat.v4.new_notebook(cells=_source(page).cells, metadata=KERNEL)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02}"
-        if cell.cell_type == "code" and outputs.get(cell.source):
-            was = outputs[cell.source].pop(0)
+        if cell.cell_type == "code" and (same := outputs.get(stamps.canonical(cell.source))):
+            was = same.pop(0)
             cell.outputs, cell.execution_count = was.outputs, was.execution_count
     if stamp := stored.metadata.get("featurelens"):
         _stamp(notebook, stamp)
