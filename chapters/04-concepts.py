@@ -714,6 +714,28 @@ def far_out():
     )
 
 
+ends = results.table(
+    "04-published-words",
+    "published",
+    far_out,
+    source="ImageNet and LVIS heads of CLIP ViT-B/32",
+)
+Markdown(results.caption(ends))
+
+# %% mystnb={"figure": {"name": "fig-words", "caption": "Class names of ImageNet at both ends of the first two directions of the head of CLIP ViT-B/32, and of coordinate 133; in standard deviations over the 1,000 names."}, "image": {"alt": "Three columns of words with dots. Highest on the first direction and on coordinate 133: web site, rifle, racer, cup, mailbag, prison; lowest: names of dog breeds such as Sussex spaniel, Kerry blue terrier and Gordon setter. On the second direction furniture and machines are highest and dog breeds lowest."}}
+of_imagenet = ends[ends["head"] == "clip-b32/imagenet-photo"]
+word_figures.extremes(
+    {
+        title: of_imagenet[of_imagenet["score"] == score]
+        for score, title in SCORES.items()
+    }
+)
+
+# %% [markdown]
+# What do the words at an end have in common? We compare the scores with facts that are known of the words.
+
+
+# %%
 def related():
     """Rank correlations of the scores with facts known of the words."""
     return pd.concat(
@@ -724,28 +746,13 @@ def related():
     )
 
 
-ends = results.table(
-    "04-published-words",
-    "published",
-    far_out,
-    source="ImageNet and LVIS heads of CLIP ViT-B/32",
-)
 relations = results.table(
     "04-published-word-relations",
     "published",
     related,
-    source="the same, and captions of COCO",
+    source="ImageNet and LVIS heads of CLIP ViT-B/32, and captions of COCO",
 )
 Markdown(results.caption(relations))
-
-# %% mystnb={"figure": {"name": "fig-words", "caption": "Class names of ImageNet at both ends of the first two directions of the head of CLIP ViT-B/32, and of coordinate 133; in standard deviations over the 1,000 names."}, "image": {"alt": "Three columns of words with dots. Highest on the first direction and on coordinate 133: web site, rifle, racer, cup, mailbag, prison; lowest: names of dog breeds such as Sussex spaniel, Kerry blue terrier and Gordon setter. On the second direction furniture and machines are highest and dog breeds lowest."}}
-of_imagenet = ends[ends["head"] == "clip-b32/imagenet-photo"]
-word_figures.extremes(
-    {
-        title: of_imagenet[of_imagenet["score"] == score]
-        for score, title in SCORES.items()
-    }
-)
 
 # %% mystnb={"figure": {"name": "fig-word-relations", "caption": "Rank correlation of the words' scores with their length, number of words and of tokens, and with how often they occur in captions of COCO; with 95 % bootstrap intervals."}, "image": {"alt": "Three panels of correlations with intervals. On the first direction and on coordinate 133, longer names of more tokens score lower, down to minus 0.55, and names that are frequent in captions score higher, up to 0.47, in both heads. On the second direction the two heads disagree about captions."}}
 FACTS = {
