@@ -64,13 +64,17 @@ def test_integer_folders_sort_as_integers(tmp_path):
     assert dict(zip(images.keys, images.y_N.tolist(), strict=True))["10/a.jpg"] == 10
 
 
-def test_identity_follows_names_and_sizes_not_the_place(tmp_path):
+def test_identity_follows_names_and_contents_not_the_place(tmp_path):
     one, same = (imagesets.load(folder(tmp_path / n / "set", CLASSES)).identity for n in ("x", "y"))
     more = imagesets.load(folder(tmp_path / "z" / "set", {**CLASSES, "ant/d.jpg": jpeg()})).identity
     longer = imagesets.load(
         folder(tmp_path / "w" / "set", {**CLASSES, "cat/b.jpg": CLASSES["cat/b.jpg"] + b"0"})
     ).identity
-    assert one == same and len({i["sha256"] for i in (one, more, longer)}) == 3
+    cat = CLASSES["cat/b.jpg"]
+    changed = imagesets.load(
+        folder(tmp_path / "v" / "set", {**CLASSES, "cat/b.jpg": cat[:-1] + bytes([cat[-1] ^ 1])})
+    ).identity
+    assert one == same and len({i["sha256"] for i in (one, more, longer, changed)}) == 4
 
 
 @pytest.mark.parametrize(

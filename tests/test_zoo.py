@@ -60,6 +60,22 @@ def test_identity_follows_weights_architecture_and_preprocessing():
     assert gelu.identity["architecture"] != relu.identity["architecture"]
 
 
+class Pooled(Tower):
+    """The same weights, and code that no version tells."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, x):
+        return self.pool(x.flatten(2), 2) @ self.body.T
+
+
+def test_identity_follows_the_code_of_an_own_module():
+    mean, largest = (load(Pooled(pool)).identity for pool in (torch.mean, torch.amax))
+    assert mean != largest and {**mean, "probe": largest["probe"]} == largest
+
+
 def test_half_precision_module_gives_float32_features():
     class Half(Tower):
         def forward(self, x):

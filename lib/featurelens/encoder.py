@@ -37,8 +37,9 @@ class Encoder:
         dims: features per point: ``pre`` (before the projection, or penultimate) and, for CLIP-like
             encoders, ``joint`` (after the projection, not normalised); layers that were asked for by name.
         head: the linear head that belongs to the encoder, if it has one, and the point it reads.
-        identity: what its features depend on: name, weights, architecture, preprocessing, versions; how it
-            is computed, if not in the plain way. Further layers do not change it.
+        identity: what its features depend on: name, weights, architecture, preprocessing, versions; what a
+            module of your own makes of a picture; how it is computed, if not in the plain way. Further
+            layers do not change it.
         module: the network, in evaluation mode.
         compute: how it is computed.
         text: the text side of a CLIP-like encoder, for zero-shot heads; None for others.
@@ -173,6 +174,15 @@ def _points(encoder: Encoder, result: object, n: int) -> dict[str, torch.Tensor]
         if h_ND.ndim != 2 or len(h_ND) != n or not h_ND.is_floating_point():
             raise ValueError(f"{name}: expected a feature matrix ({n} x D), found {tuple(h_ND.shape)}")
     return points
+
+
+def told(encoder: Encoder) -> str:
+    """What an encoder makes of the probe picture, in numbers that rounding leaves alone."""
+    points = encoder.encode(encoder.preprocess(preprocess.probe_image())[None])
+    return ", ".join(
+        f"{point} norm {h_ND.norm().item():.4g}, largest at {int(h_ND.argmax())}"
+        for point, h_ND in points.items()
+    )
 
 
 def digest(module: nn.Module) -> str:

@@ -73,9 +73,16 @@ class Files:
         return Files(self.path, *([v[i] for i in keep] if v else v for v in columns))
 
     def sha256(self) -> str:
-        """Hash of the keys and sizes: the content without reading it."""
+        """Hash of the keys and sizes, for sets that are known by them: nothing is read."""
         lines = (f"{key} {size}\n" for key, size in zip(self.keys, self.sizes, strict=True))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def content_sha256(self) -> str:
+        """Hash of the keys and of every byte: other pictures may have the same names and sizes."""
+        digest = hashlib.sha256(self.sha256().encode())
+        for i in range(len(self.keys)):
+            digest.update(self.read(i))
+        return digest.hexdigest()
 
     def _open(self, i: int, use: Callable) -> object:
         if ImageFile.LOAD_TRUNCATED_IMAGES:  # then nothing tells a whole picture from half of one

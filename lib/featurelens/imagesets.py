@@ -160,7 +160,7 @@ def _labelled(name: str, listed: files.Files, rule: str, sha256: str | None = No
         frames, masks = labels.frames_and_masks(listed.keys)
         listed, mask = listed.subset(frames), listed.subset(masks).mask
     classes, y, attributes = labels.RULES[rule](listed.keys)
-    identity = {"images": name, "count": str(len(listed.keys)), "sha256": sha256 or listed.sha256()}
+    identity = {"images": name, "count": str(len(listed.keys)), "sha256": sha256 or listed.content_sha256()}
     y_N = None if y is None else torch.tensor(y)
     return ImageSet(name, listed.keys, classes, y_N, identity, listed.picture, attributes, mask)
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from featurelens import checks, hub
 from featurelens.compute import PLAIN, Compute
-from featurelens.encoder import PACKAGES, Encoder, adapted, wrap
+from featurelens.encoder import PACKAGES, Encoder, adapted, told, wrap
 from featurelens.heads import LinearHead
 from featurelens.preprocess import from_transform, square
 
@@ -81,6 +81,7 @@ def load(
     layers = (layers,) if isinstance(layers, str) else layers
     if isinstance(name_or_module, nn.Module):
         plain = wrap(type(name_or_module).__name__, name_or_module, preprocess)
+        plain.identity["probe"] = told(plain)  # no version tells what your own code does
     elif isinstance(name_or_module, str):
         plain = _named(name_or_module, preprocess)
     else:
