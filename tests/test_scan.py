@@ -21,10 +21,11 @@ from featurelens.encoder import wrap
 from featurelens.figures import svg
 from featurelens.heads import LinearHead
 from featurelens.preprocess import square
+from featurelens.scan_fields import shown
 from featurelens.store import FeatureStore
 
 ENCODER = "miniature/clip-web-resnet-s0"
-ODD = '</title><script> & "it\'s" [red]'
+ODD = '</title><script> & "it\'s" [red] :warning:'
 SCHEMA = json.loads(scan_report.SCHEMA.read_text("utf-8"))
 VALID = jsonschema.Draft202012Validator(SCHEMA)
 
@@ -175,7 +176,7 @@ def test_a_notebook_shows_a_table_and_the_whole_verdict(reports, name):
     words = " ".join(page.words)
     assert report.name in words and f"Pattern: {report.measured.pattern}." in words
     assert all(sentence in words for sentence in (*report.verdict.sentences, *report.verdict.limits))
-    assert f"{report.values['kurtosis_low']:.3g}" in words and scan_page.FIELDS["kurtosis_low"] in words
+    assert shown(report.values["kurtosis_low"]) in words and scan_page.FIELDS["kurtosis_low"] in words
     assert ("Outlier coordinates: none." in words) == (name != "outlier")
     assert ("constant offset" in words) == (name == "outlier") and ("prunable" in words) == (name != "sparse")
 
@@ -354,6 +355,14 @@ def test_command_scans_an_encoder(folder, tmp_path, capsys):
     assert code == 0 and facts["name"] == ENCODER and facts["point"] == "joint"
     assert facts["images"]["images"] == "mine" and facts["measures"]["images"] == 11
     assert [each["key"] for each in facts["left_out"]] == ["torn.png"] and facts["measures"]["classes"] == 12
+
+
+def test_a_report_names_what_is_left_out_and_why(folder):
+    report = scan.scan(zoo.load(ENCODER), imagesets.load(folder))
+    why = "Left out: 1, first torn.png: torn.png"
+    assert report.losses.startswith(why) and "does not decode" in report.losses
+    assert why in report.to_html() and why in report._repr_html_() and why in text_of(report, 200)
+    assert scan.features(made.gaussian()).losses == ""
 
 
 def test_a_folder_may_have_the_name_of_an_encoder(folder, tmp_path, capsys, monkeypatch):

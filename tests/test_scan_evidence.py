@@ -61,7 +61,8 @@ def test_shipped_numbers_are_those_of_the_chapters():
             assert row.outlier_share == pytest.approx(own["outlier_share"])
         elif row.name in signatures.index:
             own = signatures.loc[row.name]
-            assert (row.family, row.er) == (own["family"], pytest.approx(own["er"]))
+            family = own["family"].replace("EfficientNet", "supervised on ImageNet-1k")
+            assert (row.family, row.er) == (family, pytest.approx(own["er"]))
             assert row.kurtosis == pytest.approx(own["kurtosis"])
         else:
             assert np.isnan(row.er) and row.kurtosis == pytest.approx(kurtosis.loc[row.name, "kurtosis"])
@@ -92,12 +93,12 @@ def test_results_of_the_paper_s_scale_join_where_they_are_stored(tmp_path, monke
     collected = scan_references.collect()
     added = collected[~collected["name"].isin(before["name"])]
     assert len(collected) == len(before) + 4 and list(added["name"]) == [f"paper/{each}" for each in models]
-    assert list(added["family"]) == ["CLIP", "LAION-2B, clip-web", "ImageNet-1k, supervised", "mine/a"]
+    assert list(added["family"]) == ["CLIP", "clip-web on LAION-2B", "supervised on ImageNet-1k", "mine/a"]
     assert list(added["kurtosis"]) == [60, 20, 8, 4] and list(added["outliers"]) == [2, 1, 0, 0]
     assert set(added["described"]) == {"50,000 ImageNet images"} and (added["world"] == "real").all()
     assert set(added["commit"]) == {"aaaaaaaaaa, bbbbbbbbbb"}
     families = [each.family for each in scan_evidence.record(collected, MAIN, "real").outcomes]
-    assert {"CLIP", "LAION-2B, clip-web", "ImageNet-1k, supervised"} < {
+    assert {"CLIP", "clip-web on LAION-2B", "supervised on ImageNet-1k"} < {
         *families
     } and "mine/a" not in families
 
@@ -193,7 +194,7 @@ def test_what_the_stored_references_say():
     assert [(each.family, each.right) for each in main.outcomes] == [
         ("CLIP", True),
         ("EVA-CLIP", False),
-        ("EfficientNet", True),
+        ("supervised on ImageNet-1k", True),
     ]
     assert (main.right, main.low < 0.5) == (2, True)
     assert len(record_of[MAIN, "real, images only"].outcomes) == 2
@@ -227,12 +228,15 @@ def test_words_name_the_sign_and_its_counter_examples():
     assert "one outlier coordinate, and 29.0 times" in with_one.sentences[0]
     assert "no sign" in without.sentences[0] and "300 coordinates take turns" in sparse.sentences[0]
     assert "(CLIP): 1 of 1" in with_one.sentences[3]
-    assert "(EVA-CLIP, EfficientNet): 1 of 2" in without.sentences[3]
+    assert "(EVA-CLIP, supervised on ImageNet-1k): 1 of 2" in without.sentences[3]
     assert "with random weights already, as in VideoCLIP: compare" in with_one.limits[1]
     assert "EVA-CLIP, clip-web (miniature), supervised-web (miniature)" in without.limits[1]
     assert "4 are of images" in with_one.limits[2] and "Finetuned: 0" in with_one.limits[2]
     assert "like these 500 the mean kurtosis is 86 to 88 (95% interval)" in with_one.limits[3]
     assert "two outlier" not in with_one.sentences[0]
+    half = scan_verdict.verdict({**PLAIN, **BOTH, "kurtosis": 17.26, "top_share": 0.95}).sentences[0]
+    assert "95% of it from one coordinate" in half and "take turns" not in half
+    assert all(standing.says == "nothing" for standing in without.standings)
     assert "2 outlier coordinates" in scan_verdict.verdict({**CLIP, **BOTH, "outliers": 2}).sentences[0]
 
 
@@ -240,6 +244,9 @@ def test_a_reference_recognises_itself():
     row = scan_references.table().set_index("name").loc["clip-b16/coco-images"]
     own = {**CLIP, **BOTH, "kurtosis": row["kurtosis"], "top_share": row["outlier_share"]}
     assert "one of the references: OpenAI ViT-B/16, 500 COCO images" in scan_verdict.verdict(own).limits[-1]
+    small = scan_references.table().set_index("name").loc["miniature/supervised-resnet-s0"]
+    own = {**PLAIN, **BOTH, "kurtosis": small["kurtosis"], "top_share": small["outlier_share"]}
+    assert "the references: supervised-resnet-s0, base-val" in scan_verdict.verdict(own).limits[-1]
     assert not any("one of the references" in line for line in scan_verdict.verdict({**CLIP, **BOTH}).limits)
 
 
@@ -251,5 +258,11 @@ def test_six_families_that_agree_would_support_one(values, says):
     assert found.supported and found.says == says
     assert found.sentences[-1].endswith(f"this model would be {says}. It is a hint, and no test.")
     assert [standing.says for standing in found.standings] == [says] * 3
+    # A rule that calls everything robust is right about nearly all where nearly all are: that is no evidence.
+    lopsided = made(9, 1).assign(outliers=1)
+    [record] = [r for r in scan_evidence.records(lopsided) if (r.rule, r.world) == (MAIN, "real")]
+    assert record.right == 9 and record.low > 0.5 and not record.supported
+    words = scan_verdict.verdict({**values, **BOTH}, lopsided)
+    assert words.says is None and "not right about most robust families and about" in words.sentences[-1]
     wrong = pd.concat([enough, made(0, 1).assign(family="odd", label="odd", outliers=1)])
     assert not scan_verdict.verdict({**values, **BOTH}, wrong).supported

@@ -90,7 +90,7 @@ def test_options_are_those_of_the_command(path):
 @pytest.mark.parametrize(
     ("features", "code", "says"),
     [
-        (made.gaussian(), 0, "Pattern: near Gaussian"),
+        (made.gaussian(), 0, "Pattern: no heavy tails"),
         (made.planted("constant offset"), 1, "outliers>0 holds: outliers is 1"),
         (made.gaussian(40), 1, "images<100 holds: images is 40"),
         (None, 2, "featurelens: expected a file, found nothing"),

@@ -54,6 +54,16 @@ class Record(NamedTuple):
     low: float
     high: float
 
+    @property
+    def supported(self) -> bool:
+        """Whether the rule is better than guessing, beyond doubt.
+
+        The whole interval lies above one half, and the rule is right about most families of either kind:
+        where nearly all are robust, one that calls everything robust is right about nearly all.
+        """
+        kinds = [[each.right for each in self.outcomes if each.robust == robust] for robust in (True, False)]
+        return self.low > 0.5 and all(kind and np.mean(kind) > 0.5 for kind in kinds)
+
 
 def known(references: pd.DataFrame, world: str) -> pd.DataFrame:
     """Return the references of a world whose robustness is known, with ``robust``."""

@@ -97,7 +97,13 @@ def condition(text: str) -> Condition:
 
 
 def shown(value: float) -> str:
-    """A number with the digits that count: integers in full, three or four digits of others."""
+    """A number with the digits that count: integers in full, three or four digits of others.
+
+    >>> [shown(value) for value in (50_000, 5.1, 0.0301, 99.98, 123.45, 1e30)]
+    ['50,000', '5.10', '0.0301', '100', '123.5', '1e+30']
+    """
+    if abs(value) >= 1e12:
+        return f"{value:.3g}"
     if float(value).is_integer():
         return f"{value:,.0f}"
-    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")

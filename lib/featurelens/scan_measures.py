@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from featurelens import checks, kernels, outliers, pruning, scan_coordinates
-from featurelens.heads import LinearHead, predict
+from featurelens.heads import LinearHead
 from featurelens.scan_coordinates import Coordinate
 
 # Without an outlier coordinate kurtosis counts as heavy from this multiple of the Gaussian value on.
@@ -23,7 +23,7 @@ class Measured:
     Attributes:
         values: see :func:`measure`.
         coordinates: outlier coordinates.
-        pattern: *outlier direction*, *heavy tails without an outlier* or *near Gaussian*.
+        pattern: *outlier direction*, *heavy tails without an outlier* or *no heavy tails*.
         k_N: kurtosis of each image.
         distance_D: median over images of each coordinate's ``|z|``.
         agreement_K1: share of decisions that stay with the k most important directions; None without a head.
@@ -73,7 +73,7 @@ def measure(h_ND: torch.Tensor, head: LinearHead | None = None, left_out: int = 
         importances, agreement_K1 = _head(h_ND, head, [each.index for each in coordinates])
         values |= importances
     heavy = values["kurtosis"] >= HEAVY * values["kurtosis_gaussian"]
-    pattern = "heavy tails without an outlier" if heavy else "near Gaussian"
+    pattern = "heavy tails without an outlier" if heavy else "no heavy tails"
     pattern = "outlier direction" if coordinates else pattern
     return Measured(values, coordinates, pattern, k_N.numpy(), distance_D, agreement_K1)
 
@@ -171,7 +171,7 @@ def _head(
     i_K = kernels.importance(own, h_ND)
     concentration = kernels.concentration(i_K)
     bias_C = None if head.b_C is None else head.b_C.double()
-    y_N = predict(h_ND.double(), head.w_CD.double(), bias_C)
+    y_N = kernels.decisions(h_ND, own, bias_C)
     fold_N = torch.randperm(len(h_ND), generator=torch.Generator().manual_seed(0)) % 2
     kept_K1 = sum(
         kernels.pruning_curve(

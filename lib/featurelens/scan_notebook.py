@@ -18,8 +18,7 @@ _GAP = ' style="margin-top: 1.2rem"'  # tables end without one
 def fragment(report: "ScanReport") -> str:
     """Return HTML that looks like the text and the tables around it."""
     values, at = report.values, f" at {report.point}" if report.point else ""
-    left_out = f" Left out: {len(report.left_out):,}." if report.left_out else ""
-    head = f"{values['images']:,} images, {values['width']:,} features{at}.{left_out}"
+    head = f"{values['images']:,} images, {values['width']:,} features{at}. {report.losses}".rstrip()
     named = [name for name in SHOWN if name in values]
     numbers = [(name, shown(values[name]), (FIELDS | HEAD_FIELDS)[name]) for name in named]
     said = "".join(f"<p>{html.escape(text)}</p>" for text in report.verdict.sentences)

@@ -52,10 +52,8 @@ def page(report: "ScanReport") -> str:
 def _what(report: "ScanReport") -> str:
     values, at = report.values, f" at “{report.point}”" if report.point else ""
     of = f" of {report.images['images']}" if report.images else ""
-    left_out = f" Left out: {len(report.left_out):,}." if report.left_out else ""
-    return (
-        f"{values['width']:,} features{at}, {values['images']:,} images{of}. {_sentence(report)}.{left_out}"
-    )
+    size = f"{values['width']:,} features{at}, {values['images']:,} images{of}"
+    return f"{size}. {_sentence(report)}. {report.losses}".rstrip()
 
 
 def _sentence(report: "ScanReport") -> str:
@@ -69,9 +67,9 @@ def _origin(report: "ScanReport") -> str:
 
 
 def _facts(report: "ScanReport") -> str:
-    low, high = (shown(report.values[f"kurtosis_{end}"]) for end in ("low", "high"))
+    low, high, gaussian = (shown(report.values[f"kurtosis_{end}"]) for end in ("low", "high", "gaussian"))
     names = {
-        "kurtosis": f"mean activation kurtosis, 95% interval {low} to {high} (Gaussian: 3)",
+        "kurtosis": f"mean activation kurtosis, 95% interval {low} to {high} (Gaussian: {gaussian})",
         "outliers": "outlier coordinates",
         "top_share": "of the kurtosis in one coordinate",
         "effective_rank": "effective rank",

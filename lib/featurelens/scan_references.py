@@ -78,12 +78,13 @@ def _real() -> pd.DataFrame:
     other = ~published["model"].isin(published.loc[published["name"].isin(known["name"]), "model"])
     kept = {*known["name"], *published.loc[other | (published["weights"] == "random"), "name"]}
     table = table[table["name"].isin(kept)]
-    random = table["weights"] == "random"
+    random, family = table["weights"] == "random", table["family"].fillna(table["model"])
     return _tidy(
         table.assign(
             world="real",
             label=table["label"].fillna(table["model"] + random.map({True: ", random weights", False: ""})),
-            family=table["family"].fillna(table["model"]),
+            # What the zoo knows has one name here and at the paper's scale.
+            family=family.mask(table["name"].isin(zoo.names()), table["name"].map(_family)),
             regime=table["regime"].mask(random, "random-init"),
             side=table["side"].str.removesuffix(" (by order)"),
         ),
@@ -115,9 +116,9 @@ def _family(model: str) -> str:
     row = zoo.table().get(model)
     if row is None:
         return model
-    return (
-        "CLIP" if row["data"] == OPENAI and row["regime"] == "clip-web" else f"{row['data']}, {row['regime']}"
-    )
+    if row["data"] == OPENAI and row["regime"] == "clip-web":
+        return "CLIP"
+    return f"{row['regime']} on {row['data']}"
 
 
 def _miniature() -> pd.DataFrame:

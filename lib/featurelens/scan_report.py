@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from featurelens import scan_notebook, scan_page, scan_references, stamps
 from featurelens.scan_fields import FIELDS, HEAD_FIELDS, shown
@@ -45,6 +46,14 @@ class ScanReport:
     def values(self) -> dict[str, float | int]:
         """Numbers by name, see :mod:`featurelens.scan_fields`."""
         return self.measured.values
+
+    @property
+    def losses(self) -> str:
+        """How many pictures have no features, and why the first has none; empty where all have."""
+        if not self.left_out:
+            return ""
+        first = self.left_out[0]
+        return f"Left out: {len(self.left_out):,}, first {first['key']}: {first['reason']}."
 
     def facts(self) -> dict:
         """Everything as plain values, as ``schemas/scan.schema.json`` describes it."""
@@ -90,12 +99,11 @@ class ScanReport:
     def __rich__(self) -> Group:
         """The numbers, the outlier coordinates, the rules, the verdict."""
         where = f" at {self.point}" if self.point else ""
-        head = (
-            f"[bold]{escape(self.name)}[/bold]{escape(where)}: {self.values['images']:,} images, "
-            f"{self.values['width']:,} features. Pattern: {self.measured.pattern}."
-        )
+        size = f"{self.values['images']:,} images, {self.values['width']:,} features"
+        # Text, as a name is no markup.
+        head = Text.assemble((self.name, "bold"), f"{where}: {size}. Pattern: {self.measured.pattern}.")
         if self.left_out:
-            head += f"\nLeft out: {len(self.left_out)} pictures."
+            head.append(f"\n{self.losses}")
         numbers = Table("measure", box=None)
         numbers.add_column("value", justify="right")
         numbers.add_column("what it is")

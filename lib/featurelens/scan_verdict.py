@@ -10,9 +10,14 @@ from featurelens import scan_evidence, scan_measures, scan_references
 from featurelens.scan_evidence import Record
 from featurelens.scan_fields import shown
 
+ONE = 0.25  # of the kurtosis from one coordinate: more than where many take turns
+
 
 class Standing(NamedTuple):
-    """A rule and this model: its value, the cut among all real references (None: no cut fits), its word."""
+    """A rule and this model: its value, the cut among all real references (None: no cut fits), its word.
+
+    The word is *nothing* where no cut fits, or where the rule's record supports no word.
+    """
 
     rule: str
     meaning: str
@@ -25,8 +30,8 @@ class Verdict(NamedTuple):
     """A verdict, or why there is none.
 
     Attributes:
-        supported: whether the main rule's record among real families is better than chance, that is the
-            whole interval above one half.
+        supported: whether the main rule is better than guessing among real families, see
+            :attr:`featurelens.scan_evidence.Record.supported`.
         says: *robust* or *not robust*, by the main rule; None where it is not supported.
         sentences: the verdict in words.
         limits: what it cannot say.
@@ -52,8 +57,9 @@ def verdict(values: Mapping[str, float], references: pd.DataFrame | None = None)
     references = scan_references.table() if references is None else references
     records, main = scan_evidence.records(references), scan_references.rules().index[0]
     record_of = {each.world: each for each in records if each.rule == main}
-    standings = _standings(values, scan_evidence.known(references, "real"))
-    says = standings[0].says if record_of["real"].low > 0.5 else None
+    supported = {each.rule for each in records if each.world == "real" and each.supported}
+    standings = _standings(values, scan_evidence.known(references, "real"), supported)
+    says = standings[0].says if main in supported else None
     sentences = [
         _sign(values),
         f"Rule “{main}”, by family of models: {_counted(record_of['real'])}.",
@@ -64,12 +70,12 @@ def verdict(values: Mapping[str, float], references: pd.DataFrame | None = None)
     return Verdict(says is not None, says, sentences, _limits(values, references), standings, records)
 
 
-def _standings(values: Mapping[str, float], known: pd.DataFrame) -> list[Standing]:
+def _standings(values: Mapping[str, float], known: pd.DataFrame, supported: set[str]) -> list[Standing]:
     own, found = {**values, "outlier_share": values["top_share"]}, []
     for rule, (column, fixed, meaning) in scan_references.rules()[["column", "cut", "meaning"]].iterrows():
         cut = scan_evidence.cut(known, column) if np.isnan(fixed) else fixed
         [says] = scan_evidence.says(pd.Series([own[column]]), cut)
-        found.append(Standing(rule, meaning, own[column], cut, says))
+        found.append(Standing(rule, meaning, own[column], cut, says if rule in supported else "nothing"))
     return found
 
 
@@ -82,6 +88,12 @@ def _sign(values: Mapping[str, float]) -> str:
             "(2024) report for robust zero-shot CLIP encoders."
         )
     if values["kurtosis"] >= scan_measures.HEAVY * values["kurtosis_gaussian"]:
+        if values["top_share"] >= ONE:
+            return (
+                f"It has {times} the kurtosis of Gaussian features, {values['top_share']:.0%} of it from one "
+                "coordinate, which is no outlier coordinate by the definition: it does not stand out in half "
+                "of the images. Look at those where it does."
+            )
         return (
             f"It has {times} the kurtosis of Gaussian features, but no outlier coordinate: "
             f"{values['leaders']} coordinates take turns in leading, as in sparse features. That is not the "
@@ -120,9 +132,12 @@ def _alike(references: pd.DataFrame, values: Mapping[str, float], rule: str) -> 
 def _conclusion(says: str | None, record: Record) -> str:
     if says:
         return f"That is better than guessing: by it this model would be {says}. It is a hint, and no test."
+    why = "the interval is not above one half, which is guessing"
+    if record.low > 0.5:
+        why = "the rule is not right about most robust families and about most others"
     return (
-        f"This does not support a verdict: with {len(record.outcomes)} independent families the interval is "
-        "not above one half, which is guessing. The scan does not say whether this model is robust."
+        f"This does not support a verdict: with {len(record.outcomes)} independent families {why}. "
+        "The scan does not say whether this model is robust."
     )
 
 
@@ -151,11 +166,10 @@ def _limits(values: Mapping[str, float], references: pd.DataFrame) -> list[str]:
     )
     if "prunable" in values:
         limits.append("The prunable share is judged by the head's own decisions, without labels.")
-    near = np.isclose(
-        real[["kurtosis", "outlier_share"]], [values["kurtosis"], values["top_share"]], rtol=1e-4
-    )
+    signature = references[["kurtosis", "outlier_share"]]
+    near = np.isclose(signature, [values["kurtosis"], values["top_share"]], rtol=1e-4)
     if near.all(axis=1).any():
-        named = real[near.all(axis=1)].iloc[0]
+        named = references[near.all(axis=1)].iloc[0]
         limits.append(f"These features are one of the references: {named['label']}, {named['described']}.")
     return limits
 

@@ -69,6 +69,18 @@ def test_every_k_is_brute_force(path, size, biased):
     assert torch.equal(plain, expected)
 
 
+@pytest.mark.parametrize("biased", [False, True])
+def test_decisions_are_those_that_the_whole_head_is_counted_by(biased):
+    h_ND, w_CD, _, order_K, bias_C = problem(60, 9, 6)
+    twice_CD, bias_C = torch.cat([w_CD, w_CD]), torch.cat([bias_C, bias_C]) if biased else None
+    d = kernels.directions(twice_CD)
+    y_N = kernels.decisions(h_ND, d, bias_C)
+    scores_NC = h_ND.double() @ w_CD.double().T + (0 if bias_C is None else bias_C[: len(w_CD)].double())
+    assert torch.equal(y_N, scores_NC.argmax(1))  # never the second of two equal classes
+    order_K = torch.arange(len(d.s_K))
+    assert kernels.pruning_curve(h_ND, d, y_N, order_K, bias_C)[-1] == len(h_ND)
+
+
 # An image at right angles to every row of the head: all its coefficients are rounding.
 @example(n=8, width=3, classes=3, seed=131566, biased=False, reduced=True)
 @settings(max_examples=60, deadline=None)

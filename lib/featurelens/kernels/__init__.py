@@ -25,7 +25,7 @@ from featurelens.kernels.precision import (
     average_precision_signed,
 )
 from featurelens.kernels.precision_chance import average_precision_by_chance, average_precision_resampled
-from featurelens.kernels.pruning import pruning_curve, pruning_curve_plain, pruning_curves
+from featurelens.kernels.pruning import decisions, pruning_curve, pruning_curve_plain, pruning_curves
 
 __all__ = [
     "Concentration",
@@ -38,6 +38,7 @@ __all__ = [
     "average_precision_resampled",
     "average_precision_signed",
     "concentration",
+    "decisions",
     "directions",
     "gap_vector",
     "importance",

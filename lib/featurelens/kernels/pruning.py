@@ -114,6 +114,19 @@ def pruning_curves(
     return correct_RTK1
 
 
+def decisions(h_ND: torch.Tensor, directions: Directions, bias_C: torch.Tensor | None = None) -> torch.Tensor:
+    """Class that the whole head decides for (N), as :func:`pruning_curves` counts: of equal scores the first.
+
+    Raises:
+        TypeError, ValueError: as :func:`pruning_curves`.
+    """
+    no_label_N, order_1K = torch.zeros(len(h_ND), dtype=torch.int64), torch.arange(len(directions.s_K))[None]
+    problem = _problem(h_ND, directions, no_label_N, order_1K, bias_C, None)
+    c_NK, slack_N = problem.coefficients(slice(None))
+    score_NC = c_NK @ problem.a_KC + problem.bias_C
+    return (score_NC >= (score_NC.amax(1) - slack_N)[:, None]).int().argmax(1)
+
+
 class _Problem(NamedTuple):
     """Checked input; classes are sorted by label, so that each label is a range of classes."""
 
