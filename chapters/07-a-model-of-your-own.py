@@ -151,8 +151,8 @@ book.record(
 )
 Markdown(
     f"The scan finds the outlier of the grown network in its captions. In its images one coordinate has "
-    f"{leading['top_share']:.0%} of the kurtosis and leads {leading['leader_share']:.0%} of them, and yet the scan calls "
-    f"them *{scans['clip-outliers, images'].measured.pattern}*: the coordinate does not add 3 in half of the images. A rule "
+    f"{leading['top_share']:.0%} of the kurtosis and leads {leading['leader_share']:.0%} of them, and yet the scan says "
+    f"*{scans['clip-outliers, images'].measured.pattern}*: the coordinate does not add 3 in half of the images. A rule "
     "has an edge, and models stand on it. Read the numbers and not only the word."
 )
 
@@ -260,7 +260,7 @@ book.record(
 Markdown(
     f"With {len(main.outcomes)} real families, {main.right} of them right, the interval reaches from {main.low:.0%} to "
     f"{main.high:.0%}. Guessing is in the middle of it. The scan names a verdict once the whole "
-    "interval lies above one half, and not before."
+    "interval lies above one half and the rule is right about most families of either kind, and not before."
 )
 
 # %% [markdown]
@@ -861,7 +861,7 @@ for within in (0.1, 0.05):
 # ```{exercise-start} How many families would be enough?
 # :label: ex-families
 # ```
-# The scan gives a verdict when the whole 95 % interval of the main rule lies above one half. How many families must there
+# A verdict needs the whole 95 % interval of the main rule above one half. How many families must there
 # be if the rule is right about all of them? And how many if it is wrong about one? Use `scan_evidence.interval(right, n)`.
 # ```{exercise-end}
 # ```

@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx_codeautolink.extension.block import CodeBlockAnalyser
 
-from featurelens import book_extension_terms
+from featurelens import book_extension_exercises, book_extension_terms
 
 # Runs code of a page on a server elsewhere; no button of this book starts it, and its settings fail to load.
 _UNUSED = "thebe"
@@ -27,6 +27,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-skip-member", _skip)
     app.connect("doctree-resolved", _mark_tables)
+    app.connect("doctree-resolved", book_extension_exercises.mark)
     # Late: when the theme and the other extensions have had their say.
     app.connect("html-page-context", _change, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

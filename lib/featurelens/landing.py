@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pandas as pd
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from featurelens import paths, results, robustness, stamps
 from featurelens.figures import svg
@@ -58,7 +58,8 @@ def _accuracies(scored: pd.DataFrame) -> str:
     )
     baseline = scored[scored["kind"] == "baseline"]
     fit = robustness.fit_baseline(baseline["acc_in"], baseline["acc_shift"])
-    ends = [(x(logit(at)), y(logit(float(fit.predict(at))))) for at in (_X[0], 0.89)]
+    enters = max(_X[0], float(expit((logit(_Y[0]) - fit.intercept) / fit.slope)))  # not below the axis
+    ends = [(x(logit(at)), y(logit(float(fit.predict(at))))) for at in (enters, 0.89)]
     parts.append(svg.line("fit", *ends[0], *ends[1]))
     shown = scored[scored["acc_shift"].between(*_Y) & scored["acc_in"].between(*_X)]
     kinds = (
@@ -71,7 +72,7 @@ def _accuracies(scored: pd.DataFrame) -> str:
             at = x(logit(row.acc_in)), y(logit(row.acc_shift))
             parts.append(svg.mark(shape, kind, *at, row.model))
     parts.append(svg.word(_LEFT + 10, _TOP + 16, "CLIP, zero-shot", kind="clip"))
-    parts.append(svg.word(_WIDTH - _RIGHT - 4, y(logit(0.775)), "finetuned", "end", "tuned"))
+    parts.append(svg.word(_WIDTH - _RIGHT - 4, y(logit(0.745)), "finetuned", "end", "tuned"))
     parts.append(svg.word(x(logit(0.7)), y(logit(0.12)), "trained on ImageNet", kind="base"))
     return _panel("Robust: above the line", _ACCURACY, parts)
 

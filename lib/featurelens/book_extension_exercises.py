@@ -1,0 +1,32 @@
+"""What a page says at the end of an exercise: how difficult it is, and how to check its number."""
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx_exercise.nodes import exercise_node
+
+from featurelens import grading
+from featurelens.checks import known
+
+_COMMAND = "featurelens check"
+
+
+def mark(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Add the line to each exercise of a page; editions for a class have it in their notebooks already."""
+    if _COMMAND not in doctree.astext():
+        for exercise in doctree.findall(exercise_node):
+            exercise += line(page, exercise["ids"][0])
+
+
+def line(chapter: str, exercise: str) -> nodes.paragraph:
+    """The line of one exercise.
+
+    Raises:
+        UnknownNameError: an exercise that the table of exercises has not.
+    """
+    difficulty = grading.difficulties(chapter)[known("exercise", exercise, grading.difficulties(chapter))]
+    made = nodes.paragraph(text=f"Difficulty {difficulty} of 3.")
+    asked = {(each.chapter, each.exercise): each for each in grading.questions()}.get((chapter, exercise))
+    if asked:
+        command = nodes.literal(text=f"{_COMMAND} {chapter} {exercise} NUMBER")
+        made += [nodes.Text(" To check a number: "), command, nodes.Text(f". {asked.text} ({asked.unit})")]
+    return made
