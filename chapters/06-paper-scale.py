@@ -270,10 +270,8 @@ Markdown(
 # :::
 
 # %%
-zoo_table = pd.DataFrame(zoo.table().values())[
-    ["name", "loader", "model", "weights", "regime", "data"]
-]
-zoo_table.head(24)
+columns = ["name", "loader", "regime", "data"]
+pd.DataFrame(zoo.table().values())[columns].set_index("name").head(24)
 
 # %% [markdown]
 # ## What would falsify this

@@ -126,6 +126,7 @@ def test_encode_refuses_what_is_no_float_batch():
     [
         ("efficientnet-lite9", "did you mean efficientnet-lite"),
         ("timm/test_vitt", "did you mean timm/test_vit"),
+        ("test_vit", "did you mean timm/test_vit"),
         ("miniature/no", "unknown encoder 'miniature/no'"),
     ],
 )

@@ -33,7 +33,11 @@ def load(model: str, path: Path) -> nn.Module:
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: expected weights of {model}, found: {hub.line(error)}") from error
+        own = {name: tensor.shape for name, tensor in module.state_dict().items()}
+        fit = sum(own.get(name) == tensor.shape for name, tensor in weights.items())
+        raise ValueError(
+            f"{path}: expected the {len(own)} tensors of {model}, found {len(weights)}, of which {fit} fit"
+        ) from error
     return module
 
 

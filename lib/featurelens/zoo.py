@@ -114,9 +114,16 @@ def _named(name: str, preprocess: Callable | None) -> Encoder:
         return recipes.load(name)
     if name.endswith((".pth", ".pt", ".bin")):
         raise ValueError(f"{name}: expected timm/MODEL/FILE, found a file of weights without its model")
-    checks.known("encoder", name, names())
+    checks.known("encoder", name, names() if name in names() else {*names(), *_of_timm(name)})
     tower = _miniature().load(name.removeprefix("miniature/"))
     return wrap(name, tower, preprocess or square(MINIATURE_PX), _miniature_head(tower))
+
+
+def _of_timm(name: str) -> list[str]:
+    """The name that one of timm's models has here, for who left out where it is from."""
+    import timm
+
+    return [f"timm/{name}"] if timm.is_model(name.partition(".")[0]) else []
 
 
 def _device() -> str:

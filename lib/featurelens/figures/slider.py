@@ -27,7 +27,7 @@ _CURVE = ("model", "order", "image_set")
 _MOST_SETS = 8  # as many as slider.css has colours and dashes
 _POINTS = 200  # of a curve drawn without the script: one every few pixels
 _LABEL = 5.5  # height of a curve's label, % of the plot's height
-_LONGEST = 20  # letters of a name beside its curve; the table has it in full
+_LONGEST = 22  # letters of a name beside its curve; the table has it in full
 
 
 class _Curves(NamedTuple):
