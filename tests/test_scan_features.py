@@ -5,6 +5,8 @@ import json
 import made_features as made
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -66,23 +68,102 @@ def test_safetensors_with_one_matrix_or_the_one_named(tmp_path):
         scan_features.load(path, "row")
 
 
-def test_parquet_with_columns_or_lists(tmp_path):
+F16 = pd.DataFrame(H_ND.numpy(), columns=[f"f{j}" for j in range(16)])
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a table and loads it."""
+
+    def load(frame, point=None):
+        frame.to_parquet(tmp_path / "mine.parquet")
+        return scan_features.load(tmp_path / "mine.parquet", point).h_ND
+
+    return load
+
+
+def refused(table, frame, message, point=None):
+    with pytest.raises(ValueError, match=message) as error:
+        table(frame, point)
+    assert "\n" not in str(error.value)
+
+
+def test_parquet_with_columns(table):
+    assert np.allclose(table(F16), H_ND)
+    assert np.allclose(table(F16.set_axis([f"{i}.jpg" for i in range(12)]).rename_axis("f_key")), H_ND)
+    assert np.allclose(table(F16.set_axis(list("abcdefghijklmnop"), axis=1)), H_ND)
+    assert np.allclose(table(F16.set_axis([str(j) for j in range(16)], axis=1)), H_ND)
+
+
+def test_parquet_with_lists(table):
+    row = list(H_ND.numpy())
+    assert np.allclose(table(pd.DataFrame({"key": list("abcdefghijkl"), "h": row})), H_ND)
+    both = pd.DataFrame({"a": row, "b": list(2 * H_ND.numpy())})
+    assert np.allclose(table(both, "b"), 2 * H_ND)
+    refused(table, both, r"expected one matrix, or the name of one, found a, b$")
+    refused(table, both, r"expected 'c' among its columns of lists, found a, b$", "c")
+    assert np.allclose(table(both.rename(columns={"b": "h_ND"})), 2 * H_ND)
+    beside = {"tokens": [["a", "b"]] * 11 + [["a"]], "ids": [[1], [1, 2]] * 6, "score": 12 * [0.5], "h": row}
+    assert np.allclose(table(pd.DataFrame(beside)), H_ND)
+    with_nan = [np.where(np.arange(16) == 3, np.nan, h_D) for h_D in row]
+    assert table(pd.DataFrame({"h": with_nan})).isnan().sum() == 12
+
+
+def test_parquet_with_lists_that_make_no_matrix(table):
+    row = list(H_ND.numpy())
+    ragged = pd.DataFrame({"h": [np.ones(2), np.ones(3)]})
+    refused(table, ragged, r"expected lists of one length in h, found lengths 2 to 3$")
+    refused(table, pd.DataFrame({"h": row}).iloc[:0], "found no rows|found none|found h")
+    for missing in (0, 7):
+        cells = pd.Series(row).where(np.arange(12) != missing, None)
+        frame = pd.DataFrame({"features": cells, "score": 12 * [0.5], "conf": 12 * [0.1]})
+        refused(table, frame, r"expected a list in every row of features, found 1 without$")
+
+
+def test_parquet_of_several_row_groups_and_kinds_of_lists(tmp_path):
     path = tmp_path / "mine.parquet"
-    frame = pd.DataFrame(H_ND.numpy(), columns=[f"f{j}" for j in range(16)])
-    frame.assign(key=[f"{i}.jpg" for i in range(12)], label=range(12)).to_parquet(path)
-    assert np.allclose(scan_features.load(path).h_ND, H_ND)
-    pd.DataFrame({"key": list("abcdefghijkl"), "h": list(H_ND.numpy())}).to_parquet(path)
-    assert np.allclose(scan_features.load(path).h_ND, H_ND)
-    pd.DataFrame({"a": list(H_ND.numpy()), "b": list(2 * H_ND.numpy())}).to_parquet(path)
-    assert np.allclose(scan_features.load(path, "b").h_ND, 2 * H_ND)
-    with pytest.raises(ValueError, match="expected one matrix"):
-        scan_features.load(path)
-    pd.DataFrame({"h": [np.ones(2), np.ones(3)]}).to_parquet(path)
-    with pytest.raises(ValueError, match="expected lists of one length in h, found others"):
-        scan_features.load(path)
-    pd.DataFrame({"key": ["a"]}).to_parquet(path)
-    with pytest.raises(ValueError, match=r"expected a matrix of floating numbers .* found none"):
-        scan_features.load(path)
+    for kind in (pa.list_(pa.float32()), pa.large_list(pa.float16()), pa.list_(pa.float64(), 16)):
+        written = pa.table({"h": pa.array(H_ND.half().double().tolist(), kind), "h.more": pa.array([0] * 12)})
+        pq.write_table(written, path, row_group_size=5)
+        assert scan_features.load(path).h_ND.double().equal(H_ND.half().double())
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ({"label_score": 0.5}, r"label_score \(double\)"),
+        ({"f3": 1}, r"f3 \(int64\)"),
+        ({"key": "a", "label": 1}, r"key \(\w*string\), label \(int64\)"),
+        ({"tokens": [[0, 1]] * 12}, r"tokens \(list<.*>\)"),
+        ({f"g{j}": 0.5 for j in range(6)}, r"g0 .*, g1 .*, g2 .*, g3 \(double\) and 2 more"),
+    ],
+)
+def test_parquet_with_columns_that_are_no_features_has_to_be_told(table, more, found):
+    frame = F16.assign(**more)
+    expected = "expected nothing but features, or --point with how their names begin"
+    refused(table, frame, rf"{expected}, such as 'f', found {found}$")
+    assert np.allclose(table(frame, "f"), frame[F16.columns])
+    other = F16.set_axis([f"f{'abcdefghijklmnop'[j]}" for j in range(16)], axis=1).assign(key="a")
+    refused(table, other, rf"{expected}, found key")
+    assert np.allclose(table(other, "f"), H_ND)
+
+
+def test_parquet_with_the_beginning_of_names(table):
+    numbered = F16.set_axis([str(j) for j in range(16)], axis=1).assign(label=1)
+    refused(table, numbered, r"such as '', found label \(int64\)$")
+    assert np.allclose(table(numbered, ""), H_ND)
+    assert np.allclose(table(F16.assign(fps=30.0), "f"), H_ND), (
+        "fps begins so, but the numbered ones are meant"
+    )
+    refused(table, F16, r"expected columns of numbers .* begin with 'x', found f0 .* and 12 more$", "x")
+    refused(table, F16.assign(key="a"), r"begin with 'k', found key \(\w*string\)$", "k")
+    refused(table, pd.DataFrame({"key": ["a"]}), r"found key \(\w*string\)$")
+
+
+def test_parquet_with_two_columns_of_one_name(tmp_path):
+    pq.write_table(pa.table([[0.5], [1.5]], names=["a", "a"]), tmp_path / "mine.parquet")
+    with pytest.raises(ValueError, match=r"expected a parquet file, found: .*exists 2 times"):
+        scan_features.load(tmp_path / "mine.parquet")
 
 
 def test_parquet_with_a_gap_is_not_filled(tmp_path):
@@ -188,5 +269,57 @@ def test_heads(tmp_path):
     save_file({"a": own.w_CD, "b": own.w_CD.clone()}, path)
     with pytest.raises(ValueError, match="expected one matrix"):
         scan_features.head(path)
-    with pytest.raises(FileNotFoundError, match="found nothing at"):
+    with pytest.raises(FileNotFoundError, match="expected a file, found nothing at"):
         scan_features.head(tmp_path / "none.npy")
+    with pytest.raises(FileNotFoundError, match="expected a file, found a folder at"):
+        scan_features.head(tmp_path)
+    F16.to_parquet(tmp_path / "head.parquet")
+    with pytest.raises(ValueError, match=r"expected .npy or .safetensors, found a file of kind '.parquet'$"):
+        scan_features.head(tmp_path / "head.parquet")
+
+
+@pytest.mark.parametrize("name", ["bias", "fc.bias", "head_bias", "b", "fc.b", "b_C"])
+def test_a_bias_is_known_by_its_name(tmp_path, name):
+    own, path = made.head(4, 16), tmp_path / "head.safetensors"
+    save_file({"w": own.w_CD, name: own.b_C}, path)
+    assert scan_features.head(path).b_C.equal(own.b_C)
+    save_file({"w": own.w_CD, name: own.b_C.where(own.b_C != own.b_C[1], torch.nan)}, path)
+    with pytest.raises(ValueError, match="expected a bias of finite numbers, found NaN or inf"):
+        scan_features.head(path)
+
+
+@pytest.mark.parametrize("name", ["running_mean", "prob", "bn.weight", "bias.grad"])
+def test_no_other_vector_is_added_as_a_bias(tmp_path, name):
+    own, path = made.head(4, 16), tmp_path / "head.safetensors"
+    save_file({"w": own.w_CD, name: own.b_C}, path)
+    with pytest.raises(ValueError, match=f"expected a matrix and its bias only, found also {name}$"):
+        scan_features.head(path)
+
+
+def test_suffixes_in_capitals(tmp_path):
+    np.save(tmp_path / "a.npy", H_ND.numpy())
+    save_file({"h": H_ND}, tmp_path / "a.safetensors")
+    F16.to_parquet(tmp_path / "a.parquet")
+    for kind in scan_features.KINDS:
+        upper = (tmp_path / f"a{kind}").rename(tmp_path / f"UP{kind.upper()}")
+        assert np.allclose(scan_features.load(upper).h_ND, H_ND)
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_floats_of_8_bits_are_refused(tmp_path, kind):
+    save_file({"h": H_ND.to(kind)}, tmp_path / "a.safetensors")
+    for read in (scan_features.load, scan_features.head):
+        with pytest.raises(ValueError, match=r"of 16 bits or more .*, found \(12, 16\) of float8_e\w+$"):
+            read(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("kind", scan_features.KINDS)
+def test_a_file_that_may_not_be_read_is_no_missing_one(tmp_path, monkeypatch, kind):
+    path = write(tmp_path / f"a{kind}", b"1")
+
+    def refuse(self, *_):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(PermissionError, match="Permission denied: .*a" + kind):
+        scan_features.load(path)
