@@ -20,7 +20,7 @@ def names(path: str | Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"expected a file of class names, found nothing at {path}")
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()  # some editors put a mark before the first name
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected text in UTF-8, found other bytes") from error
     found = [line.strip() for line in lines if line.strip()]
