@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from featurelens import pages
@@ -103,6 +105,26 @@ def test_no_repository_is_one_line(tmp_path, capsys, monkeypatch):
     assert (
         code == 2 and out == "" and err.startswith("featurelens: no data folder at") and err.count("\n") == 1
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IsADirectoryError(errno.EISDIR, "Is a directory", "there"),
+        PermissionError(errno.EACCES, "Permission denied", "there"),
+        OSError(errno.ENAMETOOLONG, "File name too long", "there"),
+        OSError(errno.ENOSPC, "No space left on device", "there"),
+        ConnectionError("no cluster\n at there"),
+    ],
+)
+def test_an_error_of_the_system_is_one_line(repository, capsys, monkeypatch, error):
+    def fail(page):
+        raise error
+
+    monkeypatch.setattr(pages, "sync", fail)
+    code, out, err = run(capsys, "book", "sync")
+    assert (code, out) == (2, "") and err.startswith("featurelens: ") and err.count("\n") == 1
+    assert "there" in err
 
 
 def test_unknown_command_is_exit_code_2(capsys):

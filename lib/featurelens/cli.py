@@ -20,10 +20,9 @@ from featurelens.cli_store import store
 EXPECTED = (
     UnknownNameError,
     scales.Unreachable,
-    ConnectionError,  # no cluster
-    FileNotFoundError,
     FloatingPointError,
     ModuleNotFoundError,  # an extra that is not installed
+    OSError,  # a file that is not there, may not be read or has no room; no cluster (ConnectionError)
     TypeError,  # features that are no floating numbers, a module that gives no matrix
     ValueError,
 )
@@ -37,7 +36,7 @@ class App(typer.Typer):
         try:
             return super().__call__(*args, **kwargs)
         except EXPECTED as error:
-            typer.echo(f"featurelens: {error}", err=True)
+            typer.echo(f"featurelens: {' '.join(str(error).splitlines())}", err=True)
             sys.exit(2)
 
 
