@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from featurelens.heads import LinearHead
+    from featurelens.scan_fields import Condition
     from featurelens.scan_report import ScanReport
 
 
@@ -26,7 +27,11 @@ def scan(
     ] = None,
     classes: Annotated[Path | None, typer.Option(help="Class names, one a line, to make a head of.")] = None,
     point: Annotated[
-        str | None, typer.Option(help="pre or joint; default: the head's, or joint. Of a file: which matrix.")
+        str | None,
+        typer.Option(
+            help="pre or joint; default: the head's, or joint. Of a file: which matrix; in a table without "
+            "lists, how names of columns begin: f takes f0, f1, ..., or all with f where no numbers follow."
+        ),
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write the report as JSON (schemas/scan.schema.json).")
@@ -48,18 +53,23 @@ def scan(
     conditions = [scan_fields.condition(text) for text in fail_if or []]
     if head and classes:
         raise ValueError("expected --head or --classes, found both")
-    for path in (json, html):
-        _writable(path)
+    # The file of weights in timm/MODEL/FILE is one that is read as well.
+    taken = [Path(str(each)) for each in (model, *model.split("/", 2)[2:], images, head, classes) if each]
+    json = json and _place(json, taken)
+    html = html and _place(html, [*taken, *([json] if json else [])])
+    on_head = [condition for condition in conditions if condition.field in scan_fields.HEAD_FIELDS]
     if images is None:
+        if not head:
+            _refuse(on_head)
         report = _of_file(model, head, classes, point)
     else:
-        report = _of_encoder(model, images, head, classes, point)
-    if json:
-        atomic.write_text(json.expanduser(), report.to_json())
-    if html:
-        atomic.write_text(html.expanduser(), report.to_html())
-    held = [condition for condition in conditions if condition.holds(report.values)]
+        report = _of_encoder(model, images, head, classes, point, on_head)
     Console().print(report)
+    if json:
+        atomic.write_text(json, report.to_json())
+    if html:
+        atomic.write_text(html, report.to_html())
+    held = [condition for condition in conditions if condition.holds(report.values)]
     for condition in held:
         now = scan_fields.shown(report.values[condition.field])
         typer.echo(f"featurelens: {condition} holds: {condition.field} is {now}", err=True)
@@ -70,7 +80,7 @@ def _of_file(path: str, head: Path | None, classes: Path | None, point: str | No
     from featurelens import scan, scan_features
 
     there = Path(path).expanduser()
-    if not there.exists() and there.suffix not in scan_features.KINDS:
+    if not there.exists() and there.suffix.lower() not in scan_features.KINDS:
         raise ValueError(f"{path}: expected --images with a model, or a file of features, found neither")
     if classes:
         raise ValueError("expected --head with a file of features, found --classes: names need a model")
@@ -79,13 +89,18 @@ def _of_file(path: str, head: Path | None, classes: Path | None, point: str | No
 
 
 def _of_encoder(
-    name: str, images: str, head: Path | None, classes: Path | None, point: str | None
+    name: str,
+    images: str,
+    head: Path | None,
+    classes: Path | None,
+    point: str | None,
+    on_head: list["Condition"],
 ) -> "ScanReport":
     from featurelens import hub, imagesets, scan, scan_heads, zoo
 
     there = Path(name).expanduser()
     named = name in zoo.names() or hub.is_model(there)  # a folder may happen to have the name of an encoder
-    if not named and (there.is_dir() or (there.is_file() and there.suffix in (".npy", ".parquet"))):
+    if not named and (there.is_dir() or (there.is_file() and there.suffix.lower() in (".npy", ".parquet"))):
         found = f"a folder without {' or '.join(hub.CONFIGS)}" if there.is_dir() else "features"
         raise ValueError(f"{name}: expected a model with --images, found {found}")
     names = scan_heads.names(classes) if classes else None
@@ -93,7 +108,15 @@ def _of_encoder(
     encoder = zoo.load(name)
     if names:
         given = scan_heads.of_classes(encoder, names)
+    if given is None and getattr(encoder.head, "point", None) != scan.chosen(encoder, None, point):
+        _refuse(on_head)
     return scan.scan(encoder, pictures, given, point=point)
+
+
+def _refuse(on_head: list["Condition"]) -> None:
+    """Say before anything is computed that there is no head for these conditions."""
+    for condition in on_head:
+        condition.holds({})
 
 
 def _head(path: Path | None, point: str) -> "LinearHead | None":
@@ -102,11 +125,28 @@ def _head(path: Path | None, point: str) -> "LinearHead | None":
     return scan_features.head(path, point) if path else None
 
 
-def _writable(path: Path | None) -> None:
-    """Refuse a place that nothing can be written to, before anything is computed."""
-    if path is None:
-        return
-    folder = path.expanduser().absolute().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        what = "a folder" if path.is_dir() else f"no folder that may be written at {folder}"
-        raise ValueError(f"{path}: expected a file to write to, found {what}")
+def _place(path: Path, taken: list[Path]) -> Path:
+    """Where a report goes, behind links.
+
+    Raises:
+        ValueError: nothing can be written there, or it is among the files that are ``taken``.
+    """
+    given = Path(os.path.expanduser(path))
+    place, found = Path(os.path.realpath(given)), ""
+    if given.is_dir():
+        found = "a folder"
+    elif (given.exists() or os.path.lexists(place)) and not given.is_file():
+        found = "no regular file"
+    elif not place.parent.is_dir() or not os.access(place.parent, os.W_OK):
+        found = f"no folder that may be written at {place.parent}"
+    elif any(_same(place, Path(os.path.expanduser(other))) for other in taken):
+        found = "one that is read, or written, as well"
+    if found:
+        raise ValueError(f"{path}: expected a file to write to, found {found}")
+    return place
+
+
+def _same(place: Path, other: Path) -> bool:
+    if place.exists() and other.exists():
+        return place.samefile(other)
+    return str(place) == os.path.realpath(other)
