@@ -121,9 +121,18 @@ def test_an_edition_is_written_anew(book):
         editions.write("teacher")
 
 
-def test_a_solution_in_another_page_is_refused(book):
-    (book / "index.md").write_text("# Start\n::::{solution} ex-a\n42\n::::\n")
+@pytest.mark.parametrize("fence", ["::::", "   ```", "~~~", "``` "])
+def test_a_solution_in_another_page_is_refused(book, fence):
+    (book / "index.md").write_text(f"# Start\n{fence}{{solution}} ex-a\n42\n{fence}\n")
     with pytest.raises(exercises.ExerciseError, match=r"index\.md: expected solutions in chapters only"):
+        editions.write("student")
+
+
+@pytest.mark.parametrize("fence", ["   ```", "~~~", "``` "])
+def test_a_solution_that_would_stay_for_students_is_refused(book, fence):
+    left = new_markdown_cell(f"{fence}{{solution}} ex-a\n42\n{fence}", id="left")
+    nbformat.write(new_notebook(cells=[*CELLS, left]), book / "01-a.ipynb")
+    with pytest.raises(exercises.ExerciseError, match="left: expected ``` or :::"):
         editions.write("student")
 
 

@@ -29,6 +29,12 @@ def test_labels_of_both_forms_in_order():
     assert exercises.labels([*GATED, *WHOLE]) == ["ex-one", "ex-two", "ex-three"]
 
 
+def test_a_label_may_stand_after_other_options():
+    first, second = "A\n:class: tip\n:nonumber:\n:label: ex-a\n", "\n:class: tip\n```\n:label: no"
+    cell = new_markdown_cell("".join(f"```{{exercise}} {each}```\n" for each in (first, second)))
+    assert exercises.labels([cell]) == ["ex-a"]
+
+
 def test_a_gated_solution_goes_over_cells_tagged_or_not():
     assert cut(GATED) == [
         (GATED[0].source, ""),
@@ -66,3 +72,29 @@ def test_a_solution_in_one_cell_ends_with_its_own_fence():
 def test_directives_that_do_not_fit_are_one_line(cells, message):
     with pytest.raises(exercises.ExerciseError, match=message):
         list(exercises.pieces([NotebookNode(cell | {"id": "a"}) for cell in cells]))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "   ```{solution} ex-a",
+        "~~~{solution} ex-a",
+        "``` {solution} ex-a",
+        "- :::{solution-start} ex-a",
+        "```{SOLUTION} ex-a",
+        ".. solution:: ex-a",
+        ".. solution-start:: ex-a",
+    ],
+)
+def test_a_solution_in_an_unknown_form_is_refused(line):
+    cell = NotebookNode(new_markdown_cell(f"Text.\n{line}\n42\n") | {"id": "a"})
+    with pytest.raises(
+        exercises.ExerciseError, match=r"^a: expected ``` or ::: at the start of the line"
+    ) as error:
+        list(exercises.pieces([cell]))
+    assert repr(line.strip()) in str(error.value)
+
+
+def test_prose_about_a_solution_is_none():
+    cell = new_markdown_cell("Think ... solution below; `solution` and {ref}`solution`.")
+    assert cut([cell]) == [(cell.source, "")]

@@ -47,7 +47,7 @@ def write(edition: str) -> Path:
         nbformat.validate(page)
         atomic.write_text(path, nbformat.writes(page, version=4) + "\n")
     for path in sorted((folder / "source").rglob("*.md")):
-        if exercises.SOLUTION.search(path.read_text(encoding="utf-8")):
+        if exercises.LEFT.search(path.read_text(encoding="utf-8")):
             raise exercises.ExerciseError(f"{path.name}: expected solutions in chapters only, found one here")
     settings = yaml.safe_load(site.write_config().read_text())
     if student:  # a link to the repository, or to its notebooks on Colab, is a link to the solutions

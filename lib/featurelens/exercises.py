@@ -11,8 +11,12 @@ from itertools import groupby
 
 from nbformat import NotebookNode
 
-_EXERCISE = re.compile(r"^[`:]{3,}\{exercise(?:-start)?\}.*\n+:label:\s*(\S+)", re.MULTILINE)
-SOLUTION = re.compile(
+_EXERCISE = re.compile(
+    r"^[`:]{3,}\{exercise(?:-start)?\}.*\n+(?::(?!label:)[\w-]+:.*\n)*:label:\s*(\S+)", re.MULTILINE
+)
+# Wider than what is cut: a directive in a form that is not known here would stay for students to read.
+LEFT = re.compile(r"\{solution|\.\. +solution[\w-]*::", re.IGNORECASE)
+_SOLUTION = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{solution(?P<gate>-start|-end|)\}\s*(?P<label>\S*)", re.MULTILINE
 )
 
@@ -40,8 +44,8 @@ def pieces(cells: Iterable[NotebookNode]) -> Iterator[Piece]:
     """Cut ``cells`` where solutions begin and end; the lines of their directives belong to them.
 
     Raises:
-        ExerciseError: a solution that does not end, does not begin or names no exercise, or a cell with the
-            tag ``solution`` outside of one.
+        ExerciseError: a solution that does not end, does not begin or names no exercise, one in a form that
+            is not known, or a cell with the tag ``solution`` outside of one.
     """
     scanner = _Scanner()
     for cell in cells:
@@ -75,7 +79,7 @@ class _Scanner:
             if len(line.strip()) >= len(self.fence) and set(line.strip()) == {self.fence[0]}:
                 self.fence, self.opened = "", "" if self.last else self.opened
             return label
-        if found := SOLUTION.match(line):
+        if found := _SOLUTION.match(line):
             if found["gate"] == "-end":
                 if not self.opened:
                     self.fail("expected a solution-start before solution-end, found none")
@@ -84,6 +88,8 @@ class _Scanner:
             else:
                 self.opened = found["label"]
             self.fence, self.last = found["fence"], found["gate"] != "-start"
+        elif LEFT.search(line) and not self.opened:
+            self.fail(f"expected ``` or ::: at the start of the line of a solution, found {line.strip()!r}")
         return self.opened
 
     def fail(self, why: str) -> None:
