@@ -84,6 +84,8 @@ def test_the_range_of_gaussian_features_is_the_known_one(size):
     reach = stats.norm.ppf(0.95) * relative / np.sqrt(size)
     assert row.kurtosis_high - row.kurtosis_low == pytest.approx(2 * reach, rel=0.12)
     assert row.student == near(0.95) and row.same == 1
+    with pytest.raises(ValueError, match="two images or more, found 1"):
+        samplesize.needed(np.array([3.0]))
     count = samplesize.needed(samplesize.Population(GAUSSIAN).k_N, 0.02)
     assert count == pytest.approx((stats.t.ppf(0.975, count - 1) * relative / 0.02) ** 2, rel=0.1)
 

@@ -502,7 +502,7 @@ def test_bad_input_is_one_line_and_exit_code_2(what, tmp_path, capsys):
     ("shape", "message"),
     [
         ("tuple", r"expected a feature matrix \(N x D\), found tuple"),
-        ("map", r"expected a feature matrix \(1 x D\)"),
+        ("map", r"expected a feature matrix \(1 x D, floating\)"),
     ],
 )
 def test_a_network_that_returns_no_matrix(shape, message, folder, capsys, monkeypatch):

@@ -88,8 +88,12 @@ def test_half_precision_module_gives_float32_features():
     ("result", "message"),
     [
         ((torch.zeros(1, 4), None), r"Returns: expected a feature matrix \(N x D\), found tuple"),
-        (torch.zeros(1, 4, 7, 7), r"Returns: expected a feature matrix \(1 x D\), found \(1, 4, 7, 7\)"),
-        (torch.zeros(2, 4), r"Returns: expected a feature matrix \(1 x D\), found \(2, 4\)"),
+        (
+            torch.zeros(1, 4, 7, 7),
+            r"expected a feature matrix \(1 x D, floating\), found \(1, 4, 7, 7\) of float32",
+        ),
+        (torch.zeros(2, 4), r"Returns: expected a feature matrix \(1 x D, floating\), found \(2, 4\)"),
+        (torch.zeros(1, 4, dtype=torch.int64), r"found \(1, 4\) of int64"),
         ({"cls": torch.zeros(1, 4)}, r"Returns: expected features at pre or joint, found \['cls'\]"),
     ],
 )

@@ -172,7 +172,10 @@ def _points(encoder: Encoder, result: object, n: int) -> dict[str, torch.Tensor]
         if not isinstance(h_ND, torch.Tensor):
             raise TypeError(f"{name}: expected a feature matrix (N x D), found {type(h_ND).__name__}")
         if h_ND.ndim != 2 or len(h_ND) != n or not h_ND.is_floating_point():
-            raise ValueError(f"{name}: expected a feature matrix ({n} x D), found {tuple(h_ND.shape)}")
+            kind = str(h_ND.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"{name}: expected a feature matrix ({n} x D, floating), found {tuple(h_ND.shape)} of {kind}"
+            )
     return points
 
 

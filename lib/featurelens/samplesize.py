@@ -73,7 +73,13 @@ def _quantile(sorted_RB: np.ndarray, at_R: np.ndarray) -> np.ndarray:
 
 
 def needed(k_N: np.ndarray, within: float = WITHIN) -> int:
-    """Return how many images Student's interval of the mean of ``k_N`` needs to reach ±``within`` of it."""
+    """Return how many images Student's interval of the mean of ``k_N`` needs to reach ±``within`` of it.
+
+    Raises:
+        ValueError: fewer than two numbers.
+    """
+    if len(k_N) < 2:
+        raise ValueError(f"expected the kurtosis of two images or more, found {len(k_N)}")
     relative = np.std(k_N, ddof=1) / np.mean(k_N)
     count = 2
     while stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * relative / np.sqrt(count) > within:

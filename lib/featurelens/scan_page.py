@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from featurelens.scan_evidence import Outcome
     from featurelens.scan_report import ScanReport
 
+_LONGEST = 44  # letters in a line of a table's cell
 REFERENCES = ["label", "described", "side", "er", "kurtosis", "outliers", "outlier_share", "source", "commit"]
 
 
@@ -177,7 +178,11 @@ def _table(
     caption: str, head: list[str], rows: Iterable[list[str]], left: Iterable[str] = ("What it is",)
 ) -> str:
     """A table that scrolls where it does not fit; all columns but the first and ``left`` are numbers."""
-    kinds = ["" if n == 0 or name in left else ' class="number"' for n, name in enumerate(head)]
+    rows, words = list(rows), {0, *(n for n, name in enumerate(head) if name in left)}
+    kinds = ["" if n in words else ' class="number"' for n in range(len(head))]
+    for n in words:  # cells of two lines, as far as there is room
+        letters = min(max(len(row[n]) for row in rows) // 2 + 2, _LONGEST)
+        kinds[n] = f' style="min-width: {letters}ch"'
     top = "".join(f'<th scope="col"{k}>{html.escape(name)}</th>' for k, name in zip(kinds, head, strict=True))
     lines = []
     for first, *rest in rows:
