@@ -62,6 +62,7 @@ def use_style() -> None:
 def subplots(rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (6.4, 4.0), **kwargs):
     """A figure of ``size`` inches and its axes, as ``pyplot.subplots`` gives them, but unknown to pyplot."""
     figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(wspace=0.05)  # the last number below one panel and the first of the next
     return figure, figure.subplots(rows, columns, **kwargs)
 
 

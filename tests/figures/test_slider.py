@@ -104,7 +104,7 @@ def test_drawing_says_what_it_is_and_has_a_curve_a_label_and_a_dot_for_each_set(
     ]
     assert lines == expected
     labels = [text.text for text in picture.iter("text") if text.get("class") == "fl-end"]
-    assert labels == [SETS[0], SETS[1], "shift two, with a n…"]
+    assert labels == [SETS[0], SETS[1], "shift two, with a nam…"]
     assert sum(dot.get("class") == "fl-dot" for dot in picture.iter("circle")) == len(SETS)
     ticks = [[text.text for text in group] for group in picture.iter("g") if group.get("class") == "fl-ticks"]
     assert ticks == [["0", "2", "4", "6", "7"], ["0", "50", "100", "150", "200", "250"]]
