@@ -19,6 +19,8 @@ from featurelens.preprocess import square
 from featurelens.store import FeatureStore
 
 H_ND = made.gaussian(12, 16)
+# As a classifier's: one matrix, and its bias has as many entries as it has rows.
+WEIGHTS = {"conv.weight": torch.ones(16, 3, 3, 3), "fc.weight": H_ND, "fc.bias": torch.zeros(12)}
 
 
 class Colours(torch.nn.Module):
@@ -53,6 +55,16 @@ def test_npy(tmp_path, dtype):
     assert given.h_ND.is_floating_point()
 
 
+def test_weights_of_a_network_are_no_features(tmp_path):
+    path = tmp_path / "own.safetensors"
+    save_file(WEIGHTS, path)
+    with pytest.raises(ValueError, match=r"one entry an image, found conv.weight: .* timm/MODEL/FILE, with"):
+        scan_features.load(path)
+    save_file({f"blocks.{n}.weight": n + H_ND for n in range(9)}, path)
+    with pytest.raises(ValueError, match=r"found blocks.0.weight, .*blocks.3.weight and 5 more$"):
+        scan_features.load(path)
+
+
 def test_safetensors_with_one_matrix_or_the_one_named(tmp_path):
     path = tmp_path / "mine.safetensors"
     save_file({"features": H_ND, "labels": torch.arange(12)}, path)
@@ -62,7 +74,7 @@ def test_safetensors_with_one_matrix_or_the_one_named(tmp_path):
     assert given.h_ND.equal(2 * H_ND) and given.point == "joint"
     with pytest.raises(ValueError, match=r"expected one matrix, or the name of one, found joint, pre$"):
         scan_features.load(path)
-    with pytest.raises(ValueError, match="expected 'jiont' among what it holds, found joint, pre, row"):
+    with pytest.raises(ValueError, match="expected a matrix named 'jiont', found joint, pre, row"):
         scan_features.load(path, "jiont")
     with pytest.raises(ValueError, match=r"expected a matrix of floating numbers .* found \(12,\) of int64"):
         scan_features.load(path, "row")
@@ -218,6 +230,7 @@ def write(path, content):
         ),
         ("features", b"12", "found a file of kind 'unknown'"),
         ("a.npy", b"", "expected an array of numbers, found"),
+        ("a.npy", b"hello", "expected an array of numbers, found: something else, or objects$"),
         ("a.npy", b"\x80\x04K\x01.", "expected an array of numbers, found"),
         ("a.safetensors", b"12345678901234", "expected tensors, found a damaged file"),
         ("a.parquet", b"1234", "expected a parquet file, found"),
@@ -231,7 +244,7 @@ def test_other_and_damaged_files_are_one_line(tmp_path, name, content, message):
 
 def test_nothing_is_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([json, {}], dtype=object)[1:], allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle=False"):
+    with pytest.raises(ValueError, match="found: something else, or objects"):
         scan_features.load(tmp_path / "a.npy")
 
 

@@ -32,6 +32,12 @@ def known(kind: str, name: str, names: Iterable[str]) -> str:
     raise UnknownNameError(f"unknown {kind} {name!r}: {hint}")
 
 
+def few(names: Iterable[str]) -> str:
+    """Some names for a message of one line, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
 def features(h_ND: torch.Tensor, what: str = "features") -> torch.Tensor:
     """Return ``h_ND`` as a float32 or float64 matrix of finite numbers.
 

@@ -5,25 +5,21 @@ matrices the one that is meant has to be named.
 """
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
-from featurelens import housekeeping, storage
+from featurelens import checks, housekeeping, scan_tables, storage
 from featurelens.heads import LinearHead
+from featurelens.scan_tables import OWN
 from featurelens.shards import MANIFEST
 
 HEAD_KINDS = (".npy", ".safetensors")
 KINDS = (*HEAD_KINDS, ".parquet")
 PLACES = (*KINDS, "the folder of a feature store")
-OWN = "h_ND"  # as shards of the store name it
 _BIAS = re.compile(r"(.*bias|(.*[._])?b(_C)?)", re.IGNORECASE)
 
 
@@ -87,15 +83,29 @@ def head(path: str | Path, point: str = "") -> LinearHead:
 def _matrices(path: Path, point: str | None) -> dict[str, torch.Tensor]:
     """Matrices in a file by name."""
     if path.suffix.lower() == ".parquet":
-        return {point or "columns": _frame(path, point)}
+        _is_file(path)
+        return {point or "columns": _tensor(path, scan_tables.read(path, point))}
     tensors = _tensors(path)
     if OWN in tensors and point is None:
         return {OWN: tensors[OWN]}
     if point is None:
-        return {name: t for name, t in tensors.items() if t.ndim == 2} or tensors
+        matrices = {name: t for name, t in tensors.items() if t.ndim == 2}
+        _beside(path, tensors, matrices)
+        return matrices or tensors
     if point not in tensors:
-        raise ValueError(f"{path}: expected {point!r} among what it holds, found {', '.join(tensors)}")
+        raise ValueError(f"{path}: expected a matrix named {point!r}, found {checks.few(tensors)}")
     return {point: tensors[point]}
+
+
+def _beside(path: Path, tensors: Mapping[str, torch.Tensor], matrices: Mapping[str, torch.Tensor]) -> None:
+    """Refuse what looks like a network: beside features there is something for each image, or nothing."""
+    rows = {len(matrix) for matrix in matrices.values()}
+    odd = [name for name, t in tensors.items() if matrices and (t.ndim == 0 or len(t) not in rows)]
+    if odd:
+        raise ValueError(
+            f"{path}: expected features, and beside them one entry an image, found {checks.few(odd)}: "
+            "to scan a network write timm/MODEL/FILE, with --images"
+        )
 
 
 def _is_file(path: Path) -> None:
@@ -111,7 +121,9 @@ def _tensors(path: Path, kinds: Sequence[str] = PLACES) -> dict[str, torch.Tenso
         try:
             x = np.load(path, allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f"{path}: expected an array of numbers, found: {error}") from error
+            # numpy's own words advise to unpickle whatever it is.
+            found = "something else, or objects" if "pickle" in str(error) else error
+            raise ValueError(f"{path}: expected an array of numbers, found: {found}") from error
         return {"array": _tensor(path, x)}
     if path.suffix.lower() == ".safetensors":
         return storage.tensors(path)
@@ -127,80 +139,12 @@ def _tensor(path: Path, x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(x, dtype=np.float64 if wide else x.dtype.newbyteorder("=")))
 
 
-def _frame(path: Path, point: str | None) -> torch.Tensor:
-    """The column of lists of a table as a matrix; where there is none, columns of numbers as one."""
-    _is_file(path)
-    try:
-        with pq.ParquetFile(path) as file:
-            lists = [field.name for field in file.schema_arrow if _is_vector(field.type)]
-            names = [_named(path, lists, point)] if lists else _numbers(path, file.schema_arrow, point)
-            table = file.read(names)
-            columns = [table.column(name) for name in names]
-    except (OSError, KeyError, pa.ArrowException) as error:  # KeyError: two columns of one name
-        raise ValueError(f"{path}: expected a parquet file, found: {str(error).splitlines()[0]}") from error
-    if not lists:
-        return _tensor(path, np.column_stack([column.to_numpy() for column in columns]).astype(np.float64))
-    [column], [name] = columns, names
-    if column.null_count:
-        found = f"{column.null_count} without"
-        raise ValueError(f"{path}: expected a list in every row of {name}, found {found}")
-    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
-    if len(lengths) != 1:
-        found = f"lengths {min(lengths)} to {max(lengths)}" if lengths else "no rows"
-        raise ValueError(f"{path}: expected lists of one length in {name}, found {found}")
-    # Chunk by chunk: all of them in one array could be too many for its offsets.
-    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
-    return _tensor(path, flat.reshape(len(column), lengths[0]))
-
-
-def _is_vector(kind: pa.DataType) -> bool:
-    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return listed and pa.types.is_floating(kind.value_type)
-
-
-def _named(path: Path, lists: list[str], point: str | None) -> str:
-    """The column of lists that is meant."""
-    if point is None and len(lists) > 1 and OWN not in lists:
-        raise ValueError(f"{path}: expected one matrix, or the name of one, found {', '.join(sorted(lists))}")
-    name = point if point is not None else OWN if OWN in lists else lists[0]
-    if name not in lists:
-        raise ValueError(f"{path}: expected {name!r} among its columns of lists, found {', '.join(lists)}")
-    return name
-
-
-def _numbers(path: Path, schema: pa.Schema, point: str | None) -> list[str]:
-    """Names of the columns that are features, in a table without lists: those that ``point`` says, or all."""
-    index = (schema.pandas_metadata or {}).get("index_columns", [])
-    kinds = {field.name: field.type for field in schema if field.name not in index}
-    floats = [name for name, kind in kinds.items() if pa.types.is_floating(kind)]
-    if point is None:
-        # Most names end in a number, and one does not: nothing else tells a score from a feature.
-        stems = Counter(name.rstrip("0123456789") for name in floats if name[-1:].isdecimal())
-        [(stem, count)] = stems.most_common(1) or [("", 0)]
-        chosen, such = (_numbered(floats, stem), f", such as {stem!r}") if count > 1 else (floats, "")
-        odd = [name for name in kinds if name not in chosen]
-        expected = f"nothing but features, or --point with how their names begin{such}"
-    else:
-        begun = [name for name in kinds if name.startswith(point)]
-        chosen = _numbered(begun, point) or begun
-        odd = [name for name in chosen if name not in floats and not pa.types.is_integer(kinds[name])]
-        odd = odd if chosen else list(kinds)
-        expected = f"columns of numbers with names that begin with {point!r}"
-    if odd:
-        more = f" and {len(odd) - 4} more" if len(odd) > 4 else ""
-        found = ", ".join(f"{name} ({kinds[name]})" for name in odd[:4]) + more
-        raise ValueError(f"{path}: expected {expected}, found {found}")
-    return chosen
-
-
-def _numbered(names: list[str], stem: str) -> list[str]:
-    return [name for name in names if name.startswith(stem) and name.removeprefix(stem).isdecimal()]
-
-
 def _floating(path: Path, found: dict[str, torch.Tensor], point: str | None = None) -> torch.Tensor:
     """The one matrix of floating numbers."""
     if len(found) > 1:
-        raise ValueError(f"{path}: expected one matrix, or the name of one, found {', '.join(sorted(found))}")
+        raise ValueError(
+            f"{path}: expected one matrix, or the name of one, found {checks.few(sorted(found))}"
+        )
     shapes = [f"{tuple(t.shape)} of {str(t.dtype).removeprefix('torch.')}" for t in found.values()]
     # Torch cannot add up floating numbers of 8 bits.
     wide = all(t.is_floating_point() and t.dtype.itemsize > 1 for t in found.values())

@@ -70,6 +70,7 @@ def _rows(encoder: Encoder) -> dict[str, list[int]]:
             for name in {wnid, named, *named.split(", ")}:
                 rows_of[name].append(row)
     else:
-        found = f"a head of {len(encoder.head.w_CD)}"
-        raise ValueError(f"{encoder.name}: expected a head whose classes have known names, found {found}")
+        found = f"a head of {len(encoder.head.w_CD)} classes without names"
+        expected = "a text side or a head of ImageNet's 1,000 classes for class names"
+        raise ValueError(f"{encoder.name}: expected {expected}, found {found}: scan it with its whole head")
     return dict(rows_of)
