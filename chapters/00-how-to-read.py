@@ -138,10 +138,8 @@ fit = robustness.fit_baseline(baseline["acc_in"], baseline["acc_shift"])
 book = claims.Claims(CHAPTER)
 median = scored.groupby("regime")["er"].median()
 largest = vectors.groupby("weights")["activation"].agg(lambda a: a.abs().max())
-er, activation = (
-    "median effective robustness on sketches",
-    "largest mean activation, in standard deviations",
-)
+er = "median effective robustness on sketches"
+activation = "largest mean activation, in standard deviations"
 tested = {
     f"{er}, zero-shot": (median["clip-web"], {"at_least": 30}, "sketch"),
     f"{er}, finetuned": (median["finetuned"], {"at_least": 5, "at_most": 20}, "sketch"),
@@ -316,10 +314,8 @@ print(f"mean {drawn.mean():.2f}, largest {drawn.max():.2f}")
 # ```
 
 # %% tags=["solution"]
-lowest, highest = (
-    scored.groupby("regime")["er"].min(),
-    scored.groupby("regime")["er"].max(),
-)
+lowest = scored.groupby("regime")["er"].min()
+highest = scored.groupby("regime")["er"].max()
 others = highest.drop("clip-web")
 print(
     f"{lowest['clip-web']:.2f} - {others.max():.2f} ({others.idxmax()}) = {lowest['clip-web'] - others.max():.2f}"

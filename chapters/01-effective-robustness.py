@@ -475,10 +475,8 @@ figures.effective_robustness_dots(controls, four, "name", "group", spread)
 # %% tags=["hide-input"]
 mean_er = controls.groupby(["group", "kind", "model"])["er"].mean().reset_index()
 of_kind = mean_er.set_index("group")["er"]
-supervised, tuned = (
-    of_kind["supervised, ImageNet-1k"],
-    mean_er.loc[mean_er["kind"] == "finetuned", "er"],
-)
+supervised = of_kind["supervised, ImageNet-1k"]
+tuned = mean_er.loc[mean_er["kind"] == "finetuned", "er"]
 same_four = wide.drop(columns="objectnet").mean(axis=1)
 by_shift = (
     controls[controls["kind"] == "finetuned"].groupby("shift")["er"].agg(["min", "max"])

@@ -994,10 +994,8 @@ def explained(view, coordinate):
 
 
 at = every.set_index(["view", "coordinate"])
-OFFSET, DETECTOR = (
-    ("clip-outliers, joint space", 59),
-    ("clip-web, before the projection", 125),
-)
+OFFSET = ("clip-outliers, joint space", 59)
+DETECTOR = ("clip-web, before the projection", 125)
 on_coordinates = {"scale": "miniature", "source": "02-miniature-coordinates"}
 for name, place, column, value, tol, text in (
     (

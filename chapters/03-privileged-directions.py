@@ -73,10 +73,8 @@ def plain_importance(w_CD, h_ND):
 
 
 random = torch.Generator().manual_seed(0)
-w_CD, h_ND = (
-    torch.randn(100, 256, generator=random),
-    torch.randn(1000, 256, generator=random),
-)
+w_CD = torch.randn(100, 256, generator=random)
+h_ND = torch.randn(1000, 256, generator=random)
 i_K = kernels.importance(kernels.directions(w_CD), h_ND)
 torch.testing.assert_close(
     i_K.float(), plain_importance(w_CD, h_ND), rtol=1e-4, atol=1e-6
@@ -498,10 +496,8 @@ slider(
 # of edges and silhouettes have 160 images each, so one image is 0.6 points.
 
 # %% mystnb={"figure": {"name": "fig-pruning-real", "caption": "Accuracy against directions kept, for every k and every order: retrieval among 500 pairs by CLIP ViT-B/16, and EfficientNet-Lite0 on 1,000 photographs."}, "image": {"alt": "Three panels of rising curves. In each, the orders by importance, by singular value, centred and reduced rank rise steeply together and are flat from about a third or half of the directions on. Random and outlier-first orders rise slowly, and the reversed order stays near zero until most directions are kept."}}
-TO_TEXT, TO_IMAGE = (
-    "CLIP ViT-B/16: caption of an image",
-    "CLIP ViT-B/16: image of a caption",
-)
+TO_TEXT = "CLIP ViT-B/16: caption of an image"
+TO_IMAGE = "CLIP ViT-B/16: image of a caption"
 PANELS = {
     TO_TEXT: "CLIP: caption of an image",
     TO_IMAGE: "CLIP: image of a caption",

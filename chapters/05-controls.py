@@ -252,10 +252,8 @@ vits = counted[counted["backbone"].str.startswith("ViT")].set_index(
 )
 on_counts = {"scale": "published", "source": "05-published-concepts"}
 for backbone in ("ViT-B-16", "ViT-B-32"):
-    tuned, labels = (
-        vits.loc[backbone, :].loc["finetuned"],
-        vits.loc[backbone, :].loc["supervised"],
-    )
+    tuned = vits.loc[backbone, :].loc["finetuned"]
+    labels = vits.loc[backbone, :].loc["supervised"]
     book.record(
         f"ER of finetuned minus supervised {backbone}",
         tuned["er"] - labels["er"],

@@ -45,8 +45,9 @@ scratch = Path(tempfile.mkdtemp())
 #
 # The *identity* of stored features is the list of everything that could change them: the weights (by their hash),
 # the architecture, the resize, crop and normalisation, the number format of the computation and of the storage,
-# the point in the network, the pictures (by a hash of their names and sizes), and the versions of the libraries.
-# Two files of features are comparable if their identities say so.
+# the point in the network, the pictures (by a hash of their bytes, or of the names and sizes in a set that is known
+# by them), the versions of the libraries, and of a module of your own what it makes of one picture. Two files of
+# features are comparable if their identities say so.
 # :::
 #
 # Most disagreements about "the same model's" embeddings come from one of these. For each there is a known case:
@@ -56,13 +57,15 @@ scratch = Path(tempfile.mkdtemp())
 # a network is loaded, and sorts the third by number.
 
 # %%
-encoder, images = (
-    zoo.load("miniature/clip-web-resnet-s0"),
-    imagesets.load("miniature/base-val"),
-)
+encoder = zoo.load("miniature/clip-web-resnet-s0")
+images = imagesets.load("miniature/base-val")
 store = FeatureStore(scratch / "store", shard_rows=1000)
 part = store.part(encoder, images, "joint")
-pd.Series(part.identity).str.slice(0, 60).to_frame("value")
+shown = {
+    fact: text if len(text) < 60 else f"{text[:59]}…"
+    for fact, text in part.identity.items()
+}
+pd.Series(shown).to_frame("value")
 
 # %% [markdown]
 # ## A run that is cut off
@@ -102,7 +105,7 @@ book.record(
 )
 
 # %% [markdown]
-# The tests kill the process with `SIGKILL` at random moments, and kill a worker of a cluster in the middle of its
+# The tests kill the process with `SIGKILL` at random steps, and kill a worker of a cluster in the middle of its
 # shard, and ask the same.
 #
 # ## Pictures that are no pictures

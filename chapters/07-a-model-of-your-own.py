@@ -101,10 +101,8 @@ named = {
     name: [each.index for each in report.measured.coordinates]
     for name, report in scans.items()
 }
-shown["clip-web, captions"], named["clip-web, captions"] = (
-    both[grown.COMPANION]["captions"],
-    [],
-)
+shown["clip-web, captions"] = both[grown.COMPANION]["captions"]
+named["clip-web, captions"] = []
 figures.profiles(outliers.profile(shown), {name: name for name in shown}, named)
 
 # %% tags=["hide-input"]
@@ -561,10 +559,7 @@ KINDS = {
     ("efficientnet-lite0", "drawing"): "EfficientNet: one kind of drawing",
     ("efficientnet-lite0", "texture"): "EfficientNet: one texture",
     ("efficientnet-lite0", "shape"): "EfficientNet: one shape",
-    (
-        "efficientnet-lite0",
-        "shape, three pictures",
-    ): "EfficientNet: one shape, 3 pictures",
+    ("efficientnet-lite0", "shape, three pictures"): "EfficientNet: 3 of one shape",
     ("clip-web-resnet-s0 (pre)", "class"): "clip-web, pre: one class",
     ("clip-web-resnet-s0 (pre)", "style"): "clip-web, pre: one style",
     ("clip-outliers-resnet-s0 (joint)", "class"): "clip-outliers, joint: one class",
@@ -581,15 +576,11 @@ size_figures.variety(every_kind, KINDS)
 variety.judged(every_kind)
 
 # %% tags=["hide-input"]
-found, tiny = (
-    kinds.set_index(["kind", "group"]),
-    small_kinds.set_index(["name", "group"]),
-)
+found = kinds.set_index(["kind", "group"])
+tiny = small_kinds.set_index(["name", "group"])
 on_kinds = {"scale": "published", "source": "07-published-variety"}
-dogs, elephant = (
-    found.loc[("subject", "names of dogs")],
-    found.loc[("texture", "elephant")],
-)
+dogs = found.loc[("subject", "names of dogs")]
+elephant = found.loc[("texture", "elephant")]
 edges = found.loc[("drawing", "geirhos_edges")]
 counted = variety.judged(kinds).loc["efficientnet-lite0"]
 for name, value, expected, tolerance, text in (

@@ -1,10 +1,12 @@
 """The line at the end of an exercise."""
 
+from itertools import cycle
+
 import pytest
 from docutils import nodes
 from docutils.frontend import get_default_settings
 from docutils.utils import new_document
-from sphinx_exercise.nodes import exercise_node
+from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node
 
 from featurelens import book_extension_exercises, checks, grading
 
@@ -14,7 +16,8 @@ CHAPTER = "02-outlier-features"
 def page(*ids, said=""):
     document = new_document("page", get_default_settings())
     document += nodes.paragraph(text=said)
-    document += [exercise_node(ids=[each]) for each in ids]
+    kinds = cycle([exercise_enumerable_node, exercise_node])  # with a number, and without
+    document += [kind(ids=[each]) for kind, each in zip(kinds, ids, strict=False)]
     book_extension_exercises.mark(None, document, CHAPTER)
     return document.astext()
 

@@ -2,7 +2,7 @@
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx_exercise.nodes import exercise_node
+from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node
 
 from featurelens import grading
 from featurelens.checks import known
@@ -13,8 +13,9 @@ _COMMAND = "featurelens check"
 def mark(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Add the line to each exercise of a page; editions for a class have it in their notebooks already."""
     if _COMMAND not in doctree.astext():
-        for exercise in doctree.findall(exercise_node):
-            exercise += line(page, exercise["ids"][0])
+        for kind in (exercise_node, exercise_enumerable_node):
+            for exercise in doctree.findall(kind):
+                exercise += line(page, exercise["ids"][0])
 
 
 def line(chapter: str, exercise: str) -> nodes.paragraph:

@@ -89,6 +89,12 @@ def test_phone_has_no_sideways_scroll(opened):
     assert wide <= PHONE["width"]
 
 
+def test_an_exercise_says_how_difficult_it_is(opened):
+    opened.unfold()
+    for text in opened.page.locator("div.exercise").all_inner_texts():
+        assert re.search(r"Difficulty \d of 3\.", text), text
+
+
 def test_code_is_seen_as_a_whole(opened):
     opened.unfold()
     wider = "pre => pre.filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)"
