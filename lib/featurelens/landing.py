@@ -72,7 +72,7 @@ def _accuracies(scored: pd.DataFrame) -> str:
             at = x(logit(row.acc_in)), y(logit(row.acc_shift))
             parts.append(svg.mark(shape, kind, *at, row.model))
     parts.append(svg.word(_LEFT + 10, _TOP + 16, "CLIP, zero-shot", kind="clip"))
-    parts.append(svg.word(_WIDTH - _RIGHT - 4, y(logit(0.745)), "finetuned", "end", "tuned"))
+    parts.append(svg.word(x(logit(0.805)), y(logit(0.46)), "finetuned", "end", "tuned"))
     parts.append(svg.word(x(logit(0.7)), y(logit(0.12)), "trained on ImageNet", kind="base"))
     return _panel("Robust: above the line", _ACCURACY, parts)
 
