@@ -29,7 +29,8 @@ def test_every_exercise_says_how_difficult_it_is_and_how_to_check_its_number():
     asked = [each for each in grading.questions() if each.chapter == CHAPTER]
     assert text.count("Difficulty") == len(difficulties) and text.count("featurelens check") == len(asked) > 0
     for each in asked:
-        assert f"featurelens check {CHAPTER} {each.exercise} NUMBER. {each.text} ({each.unit})" in text
+        check = f"featurelens check {CHAPTER} {each.exercise} NUMBER"
+        assert f"{each.text} (Unit: {each.unit}.) To check it: {check}" in text
 
 
 def test_an_edition_says_it_by_itself():

@@ -25,9 +25,9 @@ def line(chapter: str, exercise: str) -> nodes.paragraph:
         UnknownNameError: an exercise that the table of exercises has not.
     """
     difficulty = grading.difficulties(chapter)[known("exercise", exercise, grading.difficulties(chapter))]
-    made = nodes.paragraph(text=f"Difficulty {difficulty} of 3.")
+    made = nodes.paragraph(text=f"Difficulty {difficulty} of 3.", classes=["fl-check"])
     asked = {(each.chapter, each.exercise): each for each in grading.questions()}.get((chapter, exercise))
     if asked:
         command = nodes.literal(text=f"{_COMMAND} {chapter} {exercise} NUMBER")
-        made += [nodes.Text(" To check a number: "), command, nodes.Text(f". {asked.text} ({asked.unit})")]
+        made += [nodes.Text(f" {asked.text} (Unit: {asked.unit}.) To check it: "), command]
     return made
