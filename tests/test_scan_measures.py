@@ -273,7 +273,7 @@ def test_conditions_of_the_command():
 
 def test_numbers_as_they_are_shown():
     shown = [scan_fields.shown(value) for value in (3, 1280, 12345.0, 0.96321, 87.24, 139.64, 0.00022)]
-    assert shown == ["3", "1,280", "12,345", "0.963", "87.2", "139.6", "0.00022"]
+    assert shown == ["3", "1,280", "12,345", "0.963", "87.2", "139.6", "0.000220"]
 
 
 def test_features_as_large_as_numbers_go_are_measured():
