@@ -97,6 +97,18 @@ def test_sync_adds_the_setup_cell_to_an_executed_notebook_and_keeps_its_outputs(
     assert after.cells.pop(1).id == "setup" and after == before
 
 
+def test_a_chapter_that_is_no_python_is_one_line_and_its_notebook_stays(page):
+    pages.sync(page)
+    before = page.notebook.read_bytes()
+    edit(page, "print(", "print((")
+    for use in (pages.sync, pages.in_step, lambda page: pages.refresh(page, "published")):
+        with pytest.raises(
+            ValueError, match=r"^01-a: expected Python in its code cells, found: .* in 'print\(\("
+        ):
+            use(page)
+    assert page.notebook.read_bytes() == before
+
+
 def test_names_and_orphans(page):
     with pytest.raises(UnknownNameError, match="unknown chapter '01-b': did you mean 01-a"):
         pages.page("01-b")

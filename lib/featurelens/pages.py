@@ -140,7 +140,20 @@ def _execute(notebook: nbformat.NotebookNode, name: str, env: dict[str, str]) ->
 
 
 def _source(page: Page) -> nbformat.NotebookNode:
-    return jupytext.read(page.source, fmt="py:percent")
+    notebook = jupytext.read(page.source, fmt="py:percent")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            _parsed(page, cell.source)
+    return notebook
+
+
+def _parsed(page: Page, code: str) -> None:
+    """Refuse code that is no Python, before anything is compared with what it did."""
+    try:
+        stamps.canonical(code)
+    except SyntaxError as error:
+        found = f"{error.msg} in {(error.text or '').strip()!r}"
+        raise ValueError(f"{page.name}: expected Python in its code cells, found: {found}") from error
 
 
 def _stored(page: Page) -> nbformat.NotebookNode:
