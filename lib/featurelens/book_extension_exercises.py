@@ -5,14 +5,11 @@ from sphinx.application import Sphinx
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node
 
 from featurelens import grading
-from featurelens.checks import known
-
-_COMMAND = "featurelens check"
 
 
 def mark(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Add the line to each exercise of a page; editions for a class have it in their notebooks already."""
-    if _COMMAND not in doctree.astext():
+    if grading.COMMAND not in doctree.astext():
         for kind in (exercise_node, exercise_enumerable_node):
             for exercise in doctree.findall(kind):
                 exercise += line(page, exercise["ids"][0])
@@ -24,10 +21,9 @@ def line(chapter: str, exercise: str) -> nodes.paragraph:
     Raises:
         UnknownNameError: an exercise that the table of exercises has not.
     """
-    difficulty = grading.difficulties(chapter)[known("exercise", exercise, grading.difficulties(chapter))]
+    difficulty = grading.difficulty(chapter, exercise)
     made = nodes.paragraph(text=f"Difficulty {difficulty} of 3.", classes=["fl-check"])
-    asked = {(each.chapter, each.exercise): each for each in grading.questions()}.get((chapter, exercise))
-    if asked:
-        command = nodes.literal(text=f"{_COMMAND} {chapter} {exercise} NUMBER")
+    if asked := grading.asked(chapter, exercise):
+        command = nodes.literal(text=grading.command(chapter, exercise))
         made += [nodes.Text(f" {asked.text} (Unit: {asked.unit}.) To check it: "), command]
     return made

@@ -102,11 +102,9 @@ def _link_data(data: Path, student: bool) -> None:
 
 
 def _before_solution(chapter: str, exercise: str, student: bool) -> list[NotebookNode]:
-    difficulty = grading.difficulties(chapter)[known("exercise", exercise, grading.difficulties(chapter))]
-    lines = [f"*Difficulty {difficulty} of 3.*"]
-    asked = next((q for q in grading.questions() if (q.chapter, q.exercise) == (chapter, exercise)), None)
-    if asked:
-        lines.append(f"To check a number: `featurelens check {chapter} {exercise} NUMBER`. {asked.text}")
+    lines = [f"*Difficulty {grading.difficulty(chapter, exercise)} of 3.*"]
+    if asked := grading.asked(chapter, exercise):
+        lines.append(f"To check a number: `{grading.command(chapter, exercise)}`. {asked.text}")
         lines.append(f"(Unit: {asked.unit}.)")
         if not student:
             lines.append(f"Counts as right: {asked.expected:g} ± {asked.tolerance:g}.")

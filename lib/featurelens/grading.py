@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from featurelens import paths
 from featurelens.checks import known
 
+COMMAND = "featurelens check"
 FRACTION = "fraction"
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(%?)", re.IGNORECASE)
 
@@ -52,6 +53,26 @@ def difficulties(chapter: str) -> dict[str, int]:
     return {row["exercise"]: int(row["difficulty"]) for row in rows if row["chapter"] == chapter}
 
 
+def difficulty(chapter: str, exercise: str) -> int:
+    """Difficulty, 1 to 3, of one exercise.
+
+    Raises:
+        UnknownNameError: no such chapter, or no such exercise in it.
+    """
+    of_chapter = difficulties(chapter)
+    return of_chapter[known("exercise", exercise, of_chapter)]
+
+
+def command(chapter: str, exercise: str) -> str:
+    """What to type to have a number checked."""
+    return f"{COMMAND} {chapter} {exercise} NUMBER"
+
+
+def asked(chapter: str, exercise: str) -> Question | None:
+    """The question of one exercise; None where it asks for no number."""
+    return next((each for each in questions() if (each.chapter, each.exercise) == (chapter, exercise)), None)
+
+
 def questions() -> list[Question]:
     """Every exercise that asks for a number."""
     return [_question(row) for row in _table("answers")]
@@ -65,11 +86,10 @@ def question(chapter: str, exercise: str) -> Question:
         ValueError: the exercise asks for no number.
     """
     known("exercise", exercise, difficulties(chapter))
-    numeric = {each.exercise: each for each in questions() if each.chapter == chapter}
-    if exercise not in numeric:
-        listed = ", ".join(numeric)
+    if (found := asked(chapter, exercise)) is None:
+        listed = ", ".join(each.exercise for each in questions() if each.chapter == chapter)
         raise ValueError(f"{exercise}: expected an exercise that asks for a number ({listed})")
-    return numeric[exercise]
+    return found
 
 
 def number(answer: str, unit: str) -> float:

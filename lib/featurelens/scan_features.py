@@ -69,7 +69,7 @@ def head(path: str | Path, point: str = "") -> LinearHead:
     vectors = {name: t for name, t in tensors.items() if t.ndim == 1 and t.is_floating_point()}
     # A running mean, or the weight of a normalisation, means that the head is not linear in the features.
     if others := [name for name in vectors if not _BIAS.fullmatch(name)]:
-        raise ValueError(f"{path}: expected a matrix and its bias only, found also {', '.join(others)}")
+        raise ValueError(f"{path}: expected a matrix and its bias only, found also {checks.few(others)}")
     biases = list(vectors.values())
     if len(biases) > 1 or (biases and len(biases[0]) != len(w_CD)):
         found = " and ".join(str(len(b_C)) for b_C in biases)
@@ -168,9 +168,8 @@ def _stored(folder: Path, point: str | None) -> Given:
         where = f"{folder} at {point!r}" if point else folder
         raise FileNotFoundError(f"expected finished features of a store in {where}, found none")
     if len(found) > 1:
-        names = ", ".join(str(stored.folder.relative_to(inside)) for stored in found[:4])
-        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
-        raise ValueError(f"{folder}: expected one feature matrix, or its folder, found {names}{more}")
+        names = checks.few(str(stored.folder.relative_to(inside)) for stored in found)
+        raise ValueError(f"{folder}: expected one feature matrix, or its folder, found {names}")
     [stored] = found
     h_ND = torch.cat([shard["h_ND"].float() for shard in stored.part.tensors(check=True)])
     name = f"{stored.identity['encoder']} on {stored.identity['images']}"

@@ -178,11 +178,11 @@ def _table(
     caption: str, head: list[str], rows: Iterable[list[str]], left: Iterable[str] = ("What it is",)
 ) -> str:
     """A table that scrolls where it does not fit; all columns but the first and ``left`` are numbers."""
-    rows, words = list(rows), {0, *(n for n, name in enumerate(head) if name in left)}
-    kinds = ["" if n in words else ' class="number"' for n in range(len(head))]
-    for n in words:  # cells of two lines, as far as there is room
-        letters = min(max(len(row[n]) for row in rows) // 2 + 2, _LONGEST)
-        kinds[n] = f' style="min-width: {letters}ch"'
+    rows = list(rows)
+    kinds = [
+        _room(row[n] for row in rows) if n == 0 or name in left else ' class="number"'
+        for n, name in enumerate(head)
+    ]
     top = "".join(f'<th scope="col"{k}>{html.escape(name)}</th>' for k, name in zip(kinds, head, strict=True))
     lines = []
     for first, *rest in rows:
@@ -193,3 +193,8 @@ def _table(
     named = html.escape(caption)
     table = f"<table><caption>{named}</caption><thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table>"
     return f"{opening}{table}</div>"
+
+
+def _room(cells: Iterable[str]) -> str:
+    """Width of a column of words: its cells have two lines, as far as that is not too wide."""
+    return f' style="min-width: {min(max(map(len, cells)) // 2 + 2, _LONGEST)}ch"'
