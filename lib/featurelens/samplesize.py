@@ -73,7 +73,9 @@ def _quantile(sorted_RB: np.ndarray, at_R: np.ndarray) -> np.ndarray:
 
 
 def needed(k_N: np.ndarray, within: float = WITHIN) -> int:
-    """Return how many images Student's interval of the mean of ``k_N`` needs for a half-width of ``within`` of it.
+    """Return how many images Student's interval of the mean of ``k_N`` needs to be as narrow as ``within``.
+
+    The half-width of the interval and ``within`` are shares of the mean.
 
     Raises:
         ValueError: fewer than two numbers.
